@@ -1,0 +1,98 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from gittrack.model.names import check_experiment
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_COMPLETED = 200
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the newest runs; a shell that completes must never see an error."""
+    try:
+        from gittrack.project import Project
+
+        runs = Project.open().runs(limit=_COMPLETED)
+    except Exception:
+        return []
+    names = dict.fromkeys(run.name for run in runs if run.name.startswith(incomplete))
+    return [CompletionItem(name) for name in names]
+
+
+def _complete_experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    try:
+        from gittrack.project import Project
+
+        names = [name for name, *_ in Project.open().experiments()]
+    except Exception:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _check_experiment(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else check_experiment(value)
+
+
+run_argument = click.argument("run", metavar="RUN", shell_complete=complete_runs)
+runs_argument = click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
+
+
+def experiment_option_of(text: str) -> Callable[[F], F]:
+    return click.option(
+        "-e",
+        "--experiment",
+        metavar="EXP",
+        callback=_check_experiment,
+        shell_complete=_complete_experiments,
+        help=text,
+    )
+
+
+experiment_option = experiment_option_of("Only runs of this experiment.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+_FORM = "gittrack.form"
+
+
+def _choose_form(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        if _FORM in ctx.meta:
+            raise click.UsageError(f"choose one of --{ctx.meta[_FORM]} and --{param.name}", ctx)
+        ctx.meta[_FORM] = param.name
+
+
+def table_options(command: F) -> F:
+    """`--json`, `--csv` and `--md`, of which one may be given; see `chosen_form`."""
+    for form, text in (("md", "Markdown"), ("csv", "CSV"), ("json", "JSON")):
+        command = click.option(
+            f"--{form}",
+            is_flag=True,
+            expose_value=False,
+            callback=_choose_form,
+            help=f"Print {text}.",
+        )(command)
+    return command
+
+
+def chosen_form() -> str:
+    """`json`, `csv`, `md`, or `text` when nothing was asked for."""
+    return str(click.get_current_context().meta.get(_FORM, "text"))
+
+
+def _check_count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is not None and not (value.isascii() and value.isdecimal()):
+        raise click.BadParameter(f"{value!r} is not a number of 0 or more", ctx, param)
+    return None if value is None else int(value)
+
+
+def limit_option(text: str, default: str | None = None) -> Callable[[F], F]:
+    return click.option("-n", "--limit", metavar="N", default=default, callback=_check_count, help=text)

@@ -1,0 +1,1 @@
+"""What differs between runs, as values; only `code` asks git for something."""

@@ -1,0 +1,180 @@
+"""Rows of what differs between two runs, one function for each kind of thing. Pure.
+
+`a` is the run compared with, `b` the one that is judged: a delta is b minus a.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gittrack.compare.align import ABSENT, align, flatten, same
+from gittrack.model.artifact import Artifact
+from gittrack.model.codec import strict
+from gittrack.model.environment import Environment
+
+Verdict = Literal["improved", "regressed", "equal", "undecided"]
+
+
+class HasGoal(Protocol):
+    @property
+    def goal(self) -> Literal["min", "max"]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One key and its value on both sides, ABSENT where it is not there."""
+
+    key: str
+    a: Any
+    b: Any
+
+    @property
+    def differs(self) -> bool:
+        return not same(self.a, self.b)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"key": self.key, "a": _plain(self.a), "b": _plain(self.b)}
+
+
+def _plain(value: Any) -> Any:
+    return None if value is ABSENT else strict(value)
+
+
+def diff_params(a: Mapping[str, Any], b: Mapping[str, Any], *, all: bool = False) -> list[Row]:
+    return _rows(a, b, all)
+
+
+def diff_environment(a: Environment, b: Environment, *, all: bool = False) -> list[Row]:
+    """With dotted keys like `packages.numpy`; what could not be captured is not compared."""
+    return _rows(_environment(a), _environment(b), all)
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    return flatten({key: one for key, one in environment.to_dict().items() if key != "notes"})
+
+
+def diff_inputs(a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]], *, all: bool = False) -> list[Row]:
+    """Data that the runs read, by path; the values are hashes where there are any."""
+    return _rows(_inputs(a), _inputs(b), all)
+
+
+def _inputs(inputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {}
+    for one in inputs:
+        rest = {key: value for key, value in one.items() if key != "path"}
+        found[str(one.get("path", "?"))] = rest.get("md5") or rest
+    return found
+
+
+def diff_artifacts(a: Iterable[Artifact], b: Iterable[Artifact], *, all: bool = False) -> list[Row]:
+    """By path; two are the same when their content is."""
+    rows = _rows({one.path: one.md5 for one in a}, {one.path: one.md5 for one in b}, True)
+    sizes_a = {one.path: one for one in a}
+    sizes_b = {one.path: one for one in b}
+    return [
+        Row(row.key, _artifact(sizes_a.get(row.key)), _artifact(sizes_b.get(row.key)))
+        for row in rows
+        if all or row.differs
+    ]
+
+
+def _artifact(one: Artifact | None) -> Any:
+    return ABSENT if one is None else {"size": one.size, "md5": one.md5}
+
+
+def _rows(a: Mapping[str, Any], b: Mapping[str, Any], all: bool) -> list[Row]:
+    rows = [Row(key, in_a, in_b) for key, in_a, in_b in align(a, b)]
+    return [row for row in rows if all or row.differs]
+
+
+# --- metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one side measured: a mean over `n` runs, and its standard deviation where n allows one."""
+
+    mean: float
+    sd: float | None = None
+    n: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {"mean": strict(self.mean), "sd": self.sd, "n": self.n}
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric on both sides. `delta` is b minus a, `delta_pct` that in percent of a."""
+
+    key: str
+    goal: Literal["min", "max"] | None
+    a: Sample | None
+    b: Sample | None
+    delta: float | None
+    delta_pct: float | None
+    verdict: Verdict
+
+    @property
+    def differs(self) -> bool:
+        return self.verdict != "equal"
+
+    @property
+    def direction(self) -> Literal["towards", "away"] | None:
+        """Which way the numbers went, as seen from the goal; that is no verdict."""
+        if self.goal is None or not self.delta:
+            return None
+        return "towards" if (self.delta > 0) == (self.goal == "max") else "away"
+
+    def to_json(self) -> dict[str, Any]:
+        # Statistics need repeats; one run on each side has none.
+        return {
+            "key": self.key,
+            "goal": self.goal,
+            "a": None if self.a is None else self.a.to_json(),
+            "b": None if self.b is None else self.b.to_json(),
+            "delta": self.delta,
+            "delta_pct": self.delta_pct,
+            "ci": None,
+            "p": None,
+            "test": None,
+            "verdict": self.verdict,
+        }
+
+
+def diff_metrics(
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    goal: Callable[[str], HasGoal | None],
+    *,
+    all: bool = False,
+) -> list[MetricRow]:
+    """Last values of one run against those of another.
+
+    One number against one number proves nothing, so that nothing is better or worse: the verdict
+    is `equal` when they are exactly that, else `undecided`.
+    """
+    rows = [_metric_row(key, goal(key), x, y) for key, x, y in align(a, b)]
+    return [row for row in rows if all or row.differs]
+
+
+def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any) -> MetricRow:
+    delta = percent = None
+    if a is not ABSENT and b is not ABSENT:
+        found = b - a
+        if math.isfinite(found):
+            delta = found
+            percent = 100.0 * found / abs(a) if a else None
+            if percent is not None and not math.isfinite(percent):
+                percent = None
+    return MetricRow(
+        key=key,
+        goal=None if goal is None else goal.goal,
+        a=None if a is ABSENT else Sample(a),
+        b=None if b is ABSENT else Sample(b),
+        delta=delta,
+        delta_pct=percent,
+        verdict="equal" if same(a, b) else "undecided",
+    )

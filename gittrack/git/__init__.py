@@ -1,0 +1,1 @@
+"""The only room that speaks dulwich or starts the git program; it knows nothing of runs."""

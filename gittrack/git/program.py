@@ -1,0 +1,92 @@
+"""Starting the git program."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from gittrack.errors import GitFailed, GitUnusable
+
+# 2.31: `rev-parse --path-format=absolute`, ref transactions by `update-ref --stdin` with start and commit.
+OLDEST = (2, 31)
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment for git: English words to read, no prompt, and no refreshed index written behind the user."""
+    env = dict(os.environ)
+    env.update(LC_ALL="C.UTF-8", LANGUAGE="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+    # Grafts and replacements would show us other objects than those that are there.
+    env["GIT_NO_REPLACE_OBJECTS"] = "1"
+    if extra:
+        env.update(extra)
+    return env
+
+
+def run_git(
+    *arguments: str | bytes,
+    cwd: Path | str | None = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run one git command to its end; raises GitFailed when it fails and `check` is set, GitUnusable without git."""
+    try:
+        done = subprocess.run(
+            [b"git", *(os.fsencode(one) for one in arguments)],
+            cwd=cwd,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            env=environment(env),
+            check=False,
+        )
+    except OSError as error:
+        raise not_started(error, cwd) from None
+    if check and done.returncode != 0:
+        raise git_failed(arguments, done.returncode, done.stderr)
+    return done
+
+
+def not_started(error: OSError, cwd: Path | str | None) -> GitUnusable:
+    """Why there is no git process: no such folder to start it in, no such program, or one that does not work."""
+    if cwd is not None and not os.path.isdir(cwd):
+        return GitUnusable(
+            f"{cwd} is {'a file' if os.path.exists(cwd) else 'gone'}; go to a folder inside a git repository"
+        )
+    if isinstance(error, FileNotFoundError):
+        return GitUnusable(f"no git program was found on the PATH; install git {_dotted(OLDEST)} or newer")
+    return GitUnusable(f"git could not be started ({error.strerror}); check that 'git --version' works")
+
+
+def git_failed(arguments: tuple[str | bytes, ...], returncode: int, stderr: bytes) -> GitFailed:
+    said = stderr.decode("utf-8", "replace").strip()
+    verb = next((os.fsdecode(one) for one in arguments if not os.fsdecode(one).startswith("-")), "")
+    first = next(
+        (line for line in said.splitlines() if line.startswith(("fatal:", "error:"))),
+        said.split("\n")[0],
+    )
+    return GitFailed(
+        f"'git {verb}' failed with exit code {returncode}: {first or 'it said nothing'}",
+        returncode=returncode,
+        stderr=said,
+    )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+@lru_cache(maxsize=1)
+def git_version() -> str:
+    """The version of the git program, asked once a process; raises GitUnusable for one that is too old."""
+    text = run_git("--version").stdout.decode("utf-8", "replace")
+    found = re.search(r"(\d+)\.(\d+)(\.\d+)*", text)
+    if found is None:
+        raise GitUnusable(f"'git --version' said {text.strip()!r}, which names no version; check the git on the PATH")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise GitUnusable(f"git {found[0]} is too old; install git {_dotted(OLDEST)} or newer")
+    return found[0]

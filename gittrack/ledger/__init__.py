@@ -1,0 +1,1 @@
+"""Finished runs at rest in git."""

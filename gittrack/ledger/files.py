@@ -1,0 +1,249 @@
+"""The files below `.gittrack/` in a run commit, as bytes and back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gittrack.errors import CorruptRecord
+from gittrack.ledger import layout
+from gittrack.model.codec import flat_metrics, record_from_dict, record_to_dict, strict
+from gittrack.model.environment import Environment
+from gittrack.model.metric import History
+from gittrack.model.param import flatten, unflatten
+from gittrack.model.run import RunRecord
+
+_DVC_YAML = """\
+params:
+- params.yaml
+metrics:
+- metrics.json
+"""
+_DVC_PLOTS = """\
+plots:
+- plots/metrics:
+    x: step
+    y: value
+"""
+
+
+def run_files(
+    record: RunRecord,
+    environment: Environment,
+    histories: Mapping[str, History],
+    *,
+    console: bytes = b"",
+    artifacts: Mapping[str, bytes] | None = None,
+) -> dict[str, bytes]:
+    """Every file of a run but the user's own settings, by its path below `.gittrack/`."""
+    files = {
+        layout.RUN: to_yaml(record_to_dict(record)),
+        layout.PARAMS: to_yaml(unflatten(record.params)),
+        layout.METRICS: _metrics_json({key: one.last for key, one in record.summary.items()}),
+        layout.ENVIRONMENT: _environment_yaml(environment),
+    }
+    large = sum(map(len, histories.values())) > layout.LARGE_HISTORY
+    for key, history in histories.items():
+        if len(history) > 1:
+            files[layout.plot_path(key)] = to_tsv(thin(history, layout.PLOT_ROWS) if large else history)
+    if large:
+        files[layout.HISTORY] = to_parquet(histories)
+    plots = any(len(history) > 1 for history in histories.values())
+    files[layout.DVC] = (_DVC_YAML + (_DVC_PLOTS if plots else "")).encode()
+    if console:
+        files[layout.CONSOLE] = console
+    for path, data in (artifacts or {}).items():
+        files[f"{layout.ARTIFACTS}/{path}"] = data
+    return files
+
+
+# --- YAML and JSON
+
+
+def to_yaml(plain: object) -> bytes:
+    import yaml
+
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(
+        plain,
+        Dumper=dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=1000,
+        default_flow_style=False,
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def from_yaml(data: bytes, what: str) -> Any:
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(data, Loader=loader)
+    except yaml.YAMLError as error:
+        first = str(error).splitlines()[0]
+        raise CorruptRecord(f"{what} is not valid YAML ({first}); run 'gittrack fsck' to see what is damaged") from None
+
+
+def _environment_yaml(environment: Environment) -> bytes:
+    return to_yaml(environment.to_dict())
+
+
+def _metrics_json(metrics: Mapping[str, float]) -> bytes:
+    import orjson
+
+    nested = unflatten({key: strict(value) for key, value in metrics.items()}, "/")
+    return orjson.dumps(nested, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def read_record_files(run: bytes, params: bytes, metrics: bytes, what: str) -> RunRecord:
+    """The record from `run.yaml`, `params.yaml` and `metrics.json`."""
+    import orjson
+
+    plain, nested = (
+        from_yaml(run, f"run.yaml of {what}"),
+        from_yaml(params, f"params.yaml of {what}"),
+    )
+    if not isinstance(plain, dict) or not isinstance(nested, dict | None):
+        raise CorruptRecord(f"the record of {what} is not a mapping; run 'gittrack fsck' to see what is damaged")
+    try:
+        lasts = flat_metrics(orjson.loads(metrics))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CorruptRecord(f"metrics.json of {what} cannot be read ({error}); run 'gittrack fsck'") from None
+    return record_from_dict(plain, flatten(nested or {}), lasts)
+
+
+# --- histories
+
+
+def thin(history: History, rows: int) -> History:
+    """At most `rows` points that keep the first, the last, and in every stretch the lowest and the highest."""
+    count = len(history)
+    if count <= rows:
+        return history
+    stretches = (rows - 2) // 2
+    kept = {0, count - 1}
+    values = history.values
+    for number in range(stretches):
+        start, stop = number * count // stretches, (number + 1) * count // stretches
+        piece = values[start:stop]
+        # NaN equals nothing and is neither low nor high; a stretch of nothing else is kept by its ends.
+        numbers = piece if sum(piece) == sum(piece) else [value for value in piece if value == value]
+        if numbers:
+            kept.update((start + piece.index(min(numbers)), start + piece.index(max(numbers))))
+        else:
+            kept.update((start, stop - 1))
+    chosen = sorted(kept)
+    thinned = History(history.key)
+    thinned.steps.extend(history.steps[at] for at in chosen)
+    thinned.values.extend(values[at] for at in chosen)
+    thinned.times.extend(history.times[at] for at in chosen)
+    if history.attempts:
+        thinned.attempts.extend(history.attempts[at] for at in chosen)
+    return thinned
+
+
+def to_tsv(history: History) -> bytes:
+    """Columns step, value, time, and attempt when the run was resumed; values as Python writes them, round-trip exact."""
+    rows = zip(history.steps, history.values, history.times, strict=True)
+    if history.attempts:
+        body = "".join(
+            f"{step}\t{value!r}\t{time:.6f}\t{attempt}\n"
+            for (step, value, time), attempt in zip(rows, history.attempts, strict=True)
+        )
+        return f"step\tvalue\ttime\tattempt\n{body}".encode("ascii")
+    body = "".join(f"{step}\t{value!r}\t{time:.6f}\n" for step, value, time in rows)
+    return f"step\tvalue\ttime\n{body}".encode("ascii")
+
+
+def from_tsv(data: bytes, key: str) -> History:
+    history = History(key)
+    try:
+        header, *rows = data.decode("ascii").splitlines()
+        names = header.split("\t")
+        if names[:3] != ["step", "value", "time"]:
+            raise ValueError(f"unexpected columns {header!r}")
+        for row in rows:
+            fields = row.split("\t")
+            history.steps.append(int(fields[0]))
+            history.values.append(float(fields[1]))
+            history.times.append(float(fields[2]))
+            if len(names) > 3:
+                history.attempts.append(int(fields[3]))
+    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        raise CorruptRecord(f"the history of {key!r} cannot be read ({error}); run 'gittrack fsck'") from None
+    return history
+
+
+def to_parquet(histories: Mapping[str, History]) -> bytes:
+    """All points of all metrics: key, step, value, time, and attempt when the run was resumed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    ordered = [one for one in histories.values() if len(one)]
+    keys = pa.DictionaryArray.from_arrays(
+        pa.concat_arrays([pa.repeat(pa.scalar(at, pa.int32()), len(one)) for at, one in enumerate(ordered)]),
+        pa.array([one.key for one in ordered], pa.string()),
+    )
+
+    def column(kind: Any, columns: Sequence[Any]) -> Any:
+        # The buffers as they are: a million points would otherwise become a million Python numbers.
+        return pa.chunked_array([pa.Array.from_buffers(kind, len(c), [None, pa.py_buffer(c)]) for c in columns], kind)
+
+    columns = {
+        "key": keys,
+        "step": column(pa.int64(), [one.steps for one in ordered]),
+        "value": column(pa.float64(), [one.values for one in ordered]),
+        "time": column(pa.float64(), [one.times for one in ordered]),
+    }
+    encoding = {
+        "step": "DELTA_BINARY_PACKED",
+        "value": "BYTE_STREAM_SPLIT",
+        "time": "BYTE_STREAM_SPLIT",
+    }
+    if any(one.attempts for one in ordered):
+        columns["attempt"] = column(pa.int32(), [one.attempts for one in ordered])
+        encoding["attempt"] = "DELTA_BINARY_PACKED"
+    out = io.BytesIO()
+    pq.write_table(
+        pa.table(columns),
+        out,
+        compression="zstd",
+        use_dictionary=["key"],
+        column_encoding=encoding,
+        write_statistics=True,
+    )
+    return out.getvalue()
+
+
+def from_parquet(data: bytes, keys: Sequence[str] | None = None) -> dict[str, History]:
+    """Histories by key, of all metrics or of those named."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(data), filters=None if keys is None else pc.field("key").isin(list(keys)))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CorruptRecord(f"history.parquet cannot be read ({error}); run 'gittrack fsck'") from None
+    found: dict[str, History] = {}
+    column = table.column("key").combine_chunks()
+    if not len(column):
+        return found
+    # Points of one metric lie together, in the order in which they were logged.
+    for key in pc.unique(column).to_pylist():
+        part = table.filter(pc.equal(column, key))
+        history = found[key] = History(key)
+        for name, target in (
+            ("step", history.steps),
+            ("value", history.values),
+            ("time", history.times),
+        ):
+            target.frombytes(memoryview(part.column(name).combine_chunks().buffers()[1])[: 8 * len(part)])
+        if "attempt" in table.column_names:
+            history.attempts.frombytes(
+                memoryview(part.column("attempt").combine_chunks().buffers()[1])[: 4 * len(part)]
+            )
+    return found

@@ -1,0 +1,169 @@
+"""Runs and amendments become commits."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, RepositoryError, UnknownRun
+from gittrack.git.objects import ObjectBatch, Signature, parse_tree, publish
+from gittrack.git.refs import RefChange
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.read import Chain, read_chain
+from gittrack.model.amendment import Amendment
+from gittrack.model.codec import amendment_to_line, state_to_line
+from gittrack.model.run import RunRecord
+
+_TRIES = 20
+_AMEND_TRIES = 50
+
+
+def write_run(
+    repository: Repository,
+    record: RunRecord,
+    files: Mapping[str, bytes],
+    *,
+    author: Signature,
+    consumed: tuple[str, ...] = (),
+    said: Mapping[str, str | bool | None] | None = None,
+) -> str:
+    """Record a finished run, drop its keep ref, and return its commit; `consumed` are the run commits that it used.
+
+    A resumed run (attempt 2 and later) becomes an amendment of what is there. Repeating it after a crash finds what was done and
+    succeeds. Raises OSError, GitFailed or CorruptRecord when the world does not allow it; then nothing is visible.
+    """
+    state = record.state()
+    ref = layout.run_ref(record.experiment, record.id)
+    # By construction the keep ref holds the captured code; if not, the first try fails and we look.
+    cleared = [RefChange(layout.kept_ref(record.id), None, record.code.captured)]
+    started = dataclasses.replace(author, time=int(record.started))
+    committer = dataclasses.replace(author, time=int(record.ended))
+    for attempt in range(_TRIES):
+        # A first attempt finds nothing there, unless this is the repetition of a crashed one: its first try tells.
+        chain = None if attempt == 0 and state.attempt == 1 else read_chain(repository, ref)
+        if chain is not None and chain.state.attempt >= state.attempt:
+            raise _already_there(repository, chain, record, cleared)
+        amendment: Amendment | None = None
+        plain = state_to_line(state)
+        if chain is not None:
+            amendment = Amendment(
+                run=record.id,
+                clock=chain.clock + 1,
+                commit="",
+                author=author.identity,
+                time=record.ended,
+                changes=said or {},
+                continuation=state,
+            )
+            plain = amendment_to_line(amendment)
+        line = _dump(plain)
+        if len(line) > layout.LINE_LIMIT:
+            files = {**files, layout.WHOLE_LINE: _dump(state_to_line(state))}
+            line = layout.fit_line(plain, _dump)
+        batch = ObjectBatch(repository)
+        tree = _run_tree(repository, batch, record.code.captured, files)
+        parents = [record.code.captured, *consumed]
+        if chain is None or amendment is None:
+            message = layout.run_message(state, line)
+        else:
+            message = layout.amendment_message(amendment, chain.state, line)
+            parents = [chain.head, *parents]
+        commit = batch.commit(tree=tree, parents=parents, author=started, committer=committer, message=message)
+        change = RefChange(ref, commit, None if chain is None else chain.head)
+        try:
+            publish(repository, batch, [change, *cleared], f"gittrack: run {record.name}")
+            return commit
+        except RefConflict:
+            # Somebody amended the run, recorded it before us, or moved the keep ref: look again.
+            held = repository.resolve(layout.kept_ref(record.id))
+            cleared = [] if held is None else [RefChange(layout.kept_ref(record.id), None, held)]
+    raise RefConflict(f"the ref {ref} changes faster than it can be written; try again")
+
+
+def _already_there(
+    repository: Repository, chain: Chain, record: RunRecord, cleared: list[RefChange]
+) -> RepositoryError:
+    """What to raise for a run that an earlier try, or another rank of its job, has written."""
+    from gittrack.git.refs import change_refs
+
+    if chain.state.id != record.id or chain.state.commit is None:
+        return CorruptRecord(f"{chain.head} is another run than its ref {record.id} says; run 'gittrack fsck'")
+    if cleared and repository.resolve(cleared[0].name) is not None:
+        change_refs(repository, cleared)
+    return AlreadyRecorded(
+        f"run {record.id} is recorded already, as commit {chain.state.commit}",
+        commit=chain.state.commit,
+        ended=chain.state.ended or 0.0,
+    )
+
+
+def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapping[str, bytes]) -> str:
+    """The code's tree with our folder in it; a `.gittrack/` that the user committed keeps what is not ours."""
+    found = {
+        name: data
+        for name, kind, data in repository.read_objects([f"{code}^{{tree}}", f"{code}:{layout.FOLDER}"])
+        if kind == "tree"
+    }
+    if f"{code}^{{tree}}" not in found:
+        raise CorruptRecord(
+            f"the code of the run, commit {code}, is not in the repository any more; fetch it, then run 'gittrack recover'"
+        )
+    root = parse_tree(found[f"{code}^{{tree}}"], repository.object_format)
+    ours = [
+        entry
+        for entry in parse_tree(found.get(f"{code}:{layout.FOLDER}", b""), repository.object_format)
+        if entry[0].decode("utf-8", "replace") not in layout.OURS
+    ]
+    folder = batch.folder({path: batch.blob(data) for path, data in files.items()}, base=ours)
+    return batch.graft(root, layout.FOLDER, folder)
+
+
+def amend(
+    repository: Repository,
+    ref: str,
+    changes: Mapping[str, str | bool | None],
+    *,
+    author: Signature,
+    now: float | None = None,
+) -> str:
+    """Add one amendment to the run at `ref` and return its commit; changes of others in the meantime are kept."""
+    moment = time.time() if now is None else now
+    for tries in range(1, _AMEND_TRIES + 1):
+        chain = read_chain(repository, ref)
+        if chain is None:
+            raise UnknownRun(f"{ref} is gone; see 'gittrack ls' for what is there")
+        amendment = Amendment(
+            run=chain.state.id,
+            clock=chain.clock + 1,
+            commit="",
+            author=author.identity,
+            time=moment,
+            changes=changes,
+        )
+        line = _dump(amendment_to_line(amendment))
+        batch = ObjectBatch(repository)
+        signed = dataclasses.replace(author, time=int(moment))
+        commit = batch.commit(
+            tree=chain.tree,
+            parents=[chain.head],
+            author=signed,
+            committer=signed,
+            message=layout.amendment_message(amendment, chain.state, line),
+        )
+        try:
+            publish(repository, batch, [RefChange(ref, commit, chain.head)], "gittrack: amend")
+            return commit
+        except RefConflict:
+            # Not at once: several that amend one run would else trip each other up again and again.
+            time.sleep(random.uniform(0, 0.01) * tries)
+    raise RefConflict(f"the ref {ref} changes faster than it can be amended; try again")
+
+
+def _dump(plain: dict[str, Any]) -> bytes:
+    import orjson
+
+    return orjson.dumps(plain)

@@ -1,0 +1,1 @@
+"""One active run on disk: its journal, who writes it, and how it is read back."""

@@ -1,0 +1,125 @@
+"""Metrics: points `(key, step, value, time)`, their history and their summary."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gittrack.errors import InvalidValue
+
+STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
+
+
+class Point(NamedTuple):
+    """One number at one step; `time` in seconds since the epoch."""
+
+    step: int
+    value: float
+    time: float
+
+
+@dataclass(slots=True)
+class History:
+    """All points of one metric in the order in which they were logged, as columns.
+
+    `attempts` is empty while the run was never resumed, else one attempt number a point.
+    """
+
+    key: str
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    attempts: array[int] = field(default_factory=lambda: array("i"))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Point]:
+        return map(Point, self.steps, self.values, self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a history comes to; `min`, `max` and `mean` leave NaN out, `nans` counts it."""
+
+    last: float
+    min: float
+    max: float
+    mean: float
+    count: int
+    last_step: int
+    last_time: float
+    nans: int = 0
+
+
+def summarize(history: History) -> Summary:
+    """The summary of a history that has at least one point.
+
+    The last value is that of the highest step; of several points there, the one logged last.
+    """
+    values, steps = history.values, history.steps
+    top = max(steps)
+    at = len(steps) - 1
+    if steps[at] != top:
+        at = max(index for index, step in enumerate(steps) if step == top)
+    total = math.fsum(values) if not _has_special(values) else math.nan
+    if total == total and not math.isinf(total):
+        low, high, count, nans = min(values), max(values), len(values), 0
+        mean = total / count
+    else:
+        numbers = [value for value in values if value == value]
+        nans = len(values) - len(numbers)
+        low = min(numbers, default=math.nan)
+        high = max(numbers, default=math.nan)
+        mean = sum(numbers) / len(numbers) if numbers else math.nan
+    return Summary(
+        last=values[at],
+        min=low,
+        max=high,
+        mean=mean,
+        count=len(values),
+        last_step=top,
+        last_time=history.times[at],
+        nans=nans,
+    )
+
+
+def _has_special(values: array[float]) -> bool:
+    return not math.isfinite(sum(values))
+
+
+def to_number(key: str, value: object) -> float:
+    """A metric's value as a float: numbers, truth values, numpy and torch scalars (one element of any shape)."""
+    kind = type(value)
+    if kind is float or kind is int or kind is bool:
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    if isinstance(value, (str, bytes, complex)) or value is None:
+        raise InvalidValue(f"metric {key!r} must be a number, not {kind.__name__} {value!r:.60}")
+    item = getattr(value, "item", None)
+    try:
+        return float(item() if callable(item) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InvalidValue(f"metric {key!r} must be one number, not {kind.__name__}: {error}") from None
+
+
+def to_step(step: object) -> int:
+    """A step as a whole number of 64 bits; floats are taken when they are whole."""
+    if type(step) is not int:
+        item = getattr(step, "item", None)
+        try:
+            step = item() if callable(item) else step
+        except (ValueError, RuntimeError) as error:
+            raise InvalidValue(f"a step must be one whole number: {error}") from None
+        if isinstance(step, float) and step.is_integer():
+            step = int(step)
+        if isinstance(step, bool) or not isinstance(step, int):
+            raise InvalidValue(f"a step must be a whole number, not {step!r:.60}")
+    if not STEP_MIN <= step <= STEP_MAX:
+        raise InvalidValue(f"step {step} does not fit 64 bits")
+    return int(step)

@@ -1,0 +1,26 @@
+"""Settings: what may be set, where it may be said, and what is wrong with what was said."""
+
+from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings
+from gittrack.settings.schema import SCHEMA, Setting
+from gittrack.settings.values import (
+    EnvironmentSettings,
+    Goal,
+    MetricSettings,
+    ParamSettings,
+    RunSettings,
+    Settings,
+)
+
+__all__ = [
+    "PROTOCOL_VARIABLES",
+    "SCHEMA",
+    "SETTINGS_FILE",
+    "EnvironmentSettings",
+    "Goal",
+    "MetricSettings",
+    "ParamSettings",
+    "RunSettings",
+    "Setting",
+    "Settings",
+    "load_settings",
+]

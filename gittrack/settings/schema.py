@@ -1,0 +1,221 @@
+"""Every setting with its default and the reader of its value.
+
+A reader takes what YAML gives, or the text of a variable or of git's configuration. It raises
+ValueError with the rest of a sentence that begins with the key: "must be true or false, not 7".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gittrack.model.names import check_experiment
+from gittrack.settings.values import Goal
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that may be set; `default` is what one would write in the file."""
+
+    key: str
+    default: Any
+    parse: Callable[[Any], Any]
+    doc: str
+
+    @property
+    def variable(self) -> str:
+        return "GITTRACK_" + self.key.upper().replace(".", "_")
+
+    @property
+    def git_key(self) -> str:
+        """git allows no underscore in its keys."""
+        return "gittrack." + self.key.replace("_", "-")
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a wrong word: the right one, or all there are."""
+    # Only a mistake needs it, and the import takes milliseconds.
+    from difflib import get_close_matches
+
+    names = list(known)
+    near = get_close_matches(text, names, n=1)
+    if not near:
+        last = {name.rpartition(".")[2]: name for name in names}
+        near = [last[one] for one in get_close_matches(text.rpartition(".")[2], list(last), n=1)]
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+
+
+# --- readers
+
+
+def _wrong(expected: str, value: object) -> ValueError:
+    return ValueError(f"must be {expected}, not {value!r:.80}")
+
+
+def _experiment(value: object) -> str:
+    try:
+        return check_experiment(value if isinstance(value, str) else str(value))
+    except ValueError as error:
+        raise ValueError(f"is wrong: {error}") from None
+
+
+def _choice(choices: tuple[str, ...], value: object) -> str:
+    if value is False:  # YAML reads `no` and `off` as false.
+        value = "none"
+    if not isinstance(value, str) or value.lower() not in choices:
+        raise _wrong(f"{', '.join(choices[:-1])} or {choices[-1]}", value)
+    return value.lower()
+
+
+def _truth(value: object) -> bool:
+    if str(value).lower() not in (*_TRUE, *_FALSE):
+        raise _wrong("true or false", value)
+    return str(value).lower() in _TRUE
+
+
+def _interval(value: object) -> float | None:
+    text = str(value).strip().lower()
+    if text in _FALSE:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None or not float(found[1]):
+        raise _wrong("a duration like 15s or 1m, or false", value)
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _size(value: object) -> int:
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        raise _wrong("a size like 64KB or 10MB", value)
+    # In units of 1,024, as in git's own settings.
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _wrong("a list of texts", value)
+    return tuple(one for one in value if one)
+
+
+def _goals(value: object) -> dict[str, Goal]:
+    if isinstance(value, str):
+        value = _from_yaml_text(value)
+    if not isinstance(value, dict):
+        raise _wrong("a mapping from metrics to goals, like {val/acc: {goal: max}}", value)
+    return {str(metric): _goal(str(metric), said) for metric, said in value.items()}
+
+
+def _from_yaml_text(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
+def _goal(metric: str, said: object) -> Goal:
+    if isinstance(said, str):
+        said = {"goal": said}
+    if not isinstance(said, dict):
+        raise ValueError(f"of {metric!r} must be like {{goal: max}}, not {said!r:.80}")
+    known = ("goal", "min_change", "role")
+    for key in said:
+        if key not in known:
+            raise ValueError(f"of {metric!r} has no {key!r}{nearest(str(key), known)}")
+    goal, change = said.get("goal"), said.get("min_change", 0.0)
+    role = said.get("role", "watch")
+    if goal not in ("min", "max"):
+        raise ValueError(f"of {metric!r} needs 'goal: min' or 'goal: max', not {goal!r:.80}")
+    is_number = isinstance(change, (int, float)) and not isinstance(change, bool)
+    if not is_number or not 0 <= change < float("inf"):
+        raise ValueError(f"of {metric!r}: min_change must be 0 or more, not {change!r:.80}")
+    if role not in ("gate", "watch", "ignore"):
+        raise ValueError(f"of {metric!r}: role must be gate, watch or ignore, not {role!r:.80}")
+    return Goal(goal, float(change), role)
+
+
+def takes_several(setting: Setting) -> bool:
+    """Whether several values of one key in git's configuration make one list."""
+    return setting.parse is _texts
+
+
+# --- all of them
+
+SCHEMA: tuple[Setting, ...] = (
+    Setting("experiment", "default", _experiment, "The experiment of a run that names none."),
+    Setting(
+        "run.allow_dirty",
+        "none",
+        partial(_choice, ("none", "tracked", "all")),
+        "What happens to changes that no commit holds: none refuses the run, tracked takes\n"
+        "a snapshot of changed files with it, all also of new files.",
+    ),
+    Setting(
+        "run.snapshot_limit",
+        "10MB",
+        _size,
+        "The largest new file that a snapshot takes; a larger one is refused.",
+    ),
+    Setting(
+        "run.system_metrics",
+        "15s",
+        _interval,
+        "How often CPU, memory, disk, network and GPU are measured; false turns it off.",
+    ),
+    Setting("run.console", True, _truth, "Whether what a run prints is kept with it."),
+    Setting("params.files", ["params.yaml"], _texts, "Files whose content becomes params."),
+    Setting(
+        "params.seed_like",
+        ["seed", "random_state", "fold"],
+        _texts,
+        "Params that only tell repeats of one configuration apart.",
+    ),
+    Setting(
+        "metrics.files",
+        ["metrics.json"],
+        _texts,
+        "Files whose numbers become metrics when the command has ended.",
+    ),
+    Setting(
+        "metrics.goals",
+        {},
+        _goals,
+        "Which way a metric is better, by its key or a pattern, for example\n"
+        "  val/acc: {goal: max, min_change: 0.002, role: gate}\n"
+        '  "loss/*": {goal: min}',
+    ),
+    Setting(
+        "environment.variables",
+        [
+            "CUDA_VISIBLE_DEVICES",
+            "CUBLAS_WORKSPACE_CONFIG",
+            "MKL_NUM_THREADS",
+            "NCCL_*",
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "PYTHONHASHSEED",
+            "PYTORCH_CUDA_ALLOC_CONF",
+            "TF_DETERMINISTIC_OPS",
+            "XLA_FLAGS",
+        ],
+        _texts,
+        "Environment variables that are recorded, by name or pattern; no others are.",
+    ),
+    Setting(
+        "environment.mask",
+        ["*KEY*", "*TOKEN*", "*SECRET*", "*PASSWORD*", "*CREDENTIAL*"],
+        _texts,
+        "Names whose values are never recorded.",
+    ),
+)

@@ -1,0 +1,68 @@
+"""What the rest of gittrack sees of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is better for a metric; a change smaller than `min_change` is none."""
+
+    goal: Literal["min", "max"]
+    min_change: float = 0.0
+    role: Literal["gate", "watch", "ignore"] = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """`system_metrics` in seconds, None when off; `snapshot_limit` in bytes."""
+
+    allow_dirty: Literal["none", "tracked", "all"]
+    system_metrics: float | None
+    console: bool
+    snapshot_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSettings:
+    files: tuple[str, ...]
+    seed_like: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSettings:
+    files: tuple[str, ...]
+    goals: Mapping[str, Goal]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    variables: tuple[str, ...]
+    mask: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one repository, each with its value or its default."""
+
+    experiment: str
+    run: RunSettings
+    params: ParamSettings
+    metrics: MetricSettings
+    environment: EnvironmentSettings
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, key: str) -> str:
+        """Where a setting was set: file and line, a variable, git's key, or `default`."""
+        return self.origins.get(key, "default")
+
+    def goal(self, metric: str) -> Goal | None:
+        """The goal of a metric: that of its own key, else of the first pattern that matches it."""
+        goals = self.metrics.goals
+        if metric in goals:
+            return goals[metric]
+        return next((goal for glob, goal in goals.items() if fnmatchcase(metric, glob)), None)

@@ -1,0 +1,504 @@
+"""The active run: the handle that code logs to."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from gittrack.capture.secrets import mask_text, mask_value
+from gittrack.errors import GittrackError, InvalidName, InvalidValue, RunBusy, RunClosed, UsageError
+from gittrack.live.folder import RunFolder
+from gittrack.live.journal import Journal, event_frame
+from gittrack.live.owner import this_process
+from gittrack.model.artifact import check_artifact_path
+from gittrack.model.codec import param_to_json
+from gittrack.model.names import check_experiment, check_key, check_run_name
+from gittrack.model.param import flatten
+from gittrack.model.run import Failure, Status
+from gittrack.tracking import media
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_log = logging.getLogger("gittrack")
+
+LARGE_ARTIFACT = 1_000_000
+_TEXT_LIMIT = 2_000
+_TRACEBACK_LIMIT = 20_000
+
+
+class ActiveRun:
+    """One run while it is active; made by `start_run`, ended by `finish` or by leaving its `with` block.
+
+    Wrong arguments raise at the call. A failing world (a full disk, a vanished repository) is told once through the
+    logger `gittrack` and never raises: training goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        name: str,
+        experiment: str,
+        folder: RunFolder,
+        journal: Journal,
+        role: str,
+        seal: Callable[[ActiveRun], str | None],
+        parent: str | None = None,
+        attempt: int = 1,
+        owner: Path | None = None,
+        masks: Sequence[str] = (),
+    ) -> None:
+        self.id = run_id
+        self.name = name
+        self.experiment = experiment
+        self.parent = parent
+        self.attempt = attempt
+        self.folder = folder
+        self.role = role
+        self.owner = owner
+        self.masks = tuple(masks)
+        self.commit: str | None = None
+        self._journal = journal
+        self._seal = seal
+        self._pid = os.getpid()
+        self._finishing = False
+        self._finished = False
+        self._lock = threading.RLock()
+        self._params: dict[str, Any] = {}
+        self._artifacts: set[str] = set()
+        self._stops: list[Callable[[], None]] = []
+        self._warned: set[str] = set()
+        # On the instance, so that a point costs no second call: the journal's own method.
+        self.log_metric = journal.log_metric  # type: ignore[method-assign]
+        self.log_metrics = journal.log_metrics  # type: ignore[method-assign]
+        _alive[self.id, id(self)] = self
+
+    def __repr__(self) -> str:
+        return f"<ActiveRun {self.experiment}/{self.name} {self.id[:8]}{' finished' if self._finished else ''}>"
+
+    # --- metrics
+
+    def log_metric(self, key: str, value: Any, step: int | None = None) -> None:
+        """Record one point; without a step, one more than the key's last.
+
+        Acknowledged when it returns: kill -9 cannot take it back.
+        """
+        self._journal.log_metric(key, value, step)
+
+    def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Record several points at one step, all of them or none."""
+        self._journal.log_metrics(values, step)
+
+    def continue_steps(self, steps: Mapping[str, int]) -> None:
+        """Count on from these steps where a point is logged without one."""
+        self._journal.known_steps.update(steps)
+
+    # --- what describes the run
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Record one param; a mapping or dataclass becomes dotted keys."""
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record params; of one that was logged before, the last value counts, and a change is told."""
+        flat = {key: self._masked(key, value) for key, value in flatten(params).items()}
+        changed = [key for key, value in flat.items() if key in self._params and repr(self._params[key]) != repr(value)]
+        if changed:
+            self.warn(f"param {changed[0]!r} was {self._params[changed[0]]!r} and is now {flat[changed[0]]!r}")
+        self._params.update(flat)
+        self._event("params", values={key: param_to_json(value) for key, value in flat.items()})
+
+    def set_tag(self, key: str, value: Any) -> None:
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set run tags: text, or what becomes text."""
+        self._event("tags", values={key: self._masked(key, value) for key, value in checked_tags(tags).items()})
+
+    def describe(self, text: str) -> None:
+        """Set the description."""
+        self._event("describe", text=mask_text(check_text(text)))
+
+    def rename(self, name: str) -> None:
+        self._event("name", name=check_run_name(name))
+        self.name = name
+
+    def file_under(self, experiment: str) -> None:
+        """Put the run into another experiment; one that is continued stays where it is."""
+        if self.attempt > 1:
+            self.warn(f"the run continues one of experiment {self.experiment!r} and stays there")
+            return
+        self._event("experiment", experiment=check_experiment(experiment))
+        self.experiment = experiment
+
+    def _masked(self, key: str, value: Any) -> Any:
+        """What git keeps it keeps for ever: secrets are hidden before they reach the journal."""
+        if isinstance(value, str):
+            return mask_value(key, value, self.masks)
+        if isinstance(value, list):
+            return [self._masked(key, item) for item in value]
+        if isinstance(value, dict):
+            return {name: self._masked(name, item) for name, item in value.items()}
+        return value
+
+    # --- files
+
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
+        """Keep a copy of a file as it is now, a folder with all that is in it; `name` is what the artifact is called.
+
+        Inside the run it lies at the path given, if that is relative, else at its last part.
+        """
+        source = Path(path)
+        if source.is_dir():
+            self.log_artifacts(source, name, kind)
+            return
+        if not source.is_file():
+            raise UsageError(
+                f"there is no file {str(path)!r} to log as an artifact; check the path (now in {os.getcwd()})"
+            )
+        self._artifact(source, _path_inside(source), kind, name)
+
+    def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
+        """Keep a copy of every file in a folder; `name` is what they are called together."""
+        source = Path(folder)
+        if not source.is_dir():
+            raise UsageError(
+                f"there is no folder {str(folder)!r} to log as artifacts; check the path (now in {os.getcwd()})"
+            )
+        prefix = _path_inside(source)
+        for found in sorted(path for path in source.rglob("*") if path.is_file()):
+            relative = found.relative_to(source).as_posix()
+            self._artifact(found, f"{prefix}/{relative}" if prefix else relative, kind, name)
+
+    def log_text(self, text: str, name: str) -> None:
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            data = text.encode("utf-8", "backslashreplace")
+        self._artifact(data, name, "text")
+
+    def log_dict(self, values: Any, name: str) -> None:
+        """Keep a mapping or list as JSON, or as YAML when the name ends so."""
+        self._artifact(media.mapping_bytes(values, name), name, "dict")
+
+    def log_table(self, table: Any, name: str) -> None:
+        """Keep a data frame, a list of mappings or a mapping of columns as CSV, TSV or JSON by the name's ending."""
+        self._artifact(media.table_bytes(table, name), name, "table")
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Keep a matplotlib or plotly figure in the format of the name's ending."""
+        self._artifact(media.figure_bytes(figure, name), name, "figure")
+
+    def log_image(self, image: Any, name: str) -> None:
+        """Keep an array, PIL image, encoded bytes or image file."""
+        self._artifact(media.image_bytes(image, name), name, "image")
+
+    def _artifact(self, source: Path | bytes, path: str, kind: str | None, name: str | None = None) -> None:
+        check_artifact_path(path)
+        if name is not None:
+            check_key("artifact", name)
+        self._check_open()
+        inside = next(
+            (one for one in self._artifacts if one.startswith(f"{path}/") or path.startswith(f"{one}/")), None
+        )
+        if inside is not None:
+            raise InvalidName(f"{path!r} and {inside!r} cannot both be artifacts: one would be a file and a folder")
+        temporary = self.folder.files / f".{uuid.uuid4().hex}"
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        try:
+            self.folder.files.mkdir(exist_ok=True)
+            with temporary.open("wb") as out, contextlib.ExitStack() as stack:
+                pieces: Iterable[bytes] = (
+                    [source] if isinstance(source, bytes) else _pieces(stack.enter_context(source.open("rb")))
+                )
+                for piece in pieces:
+                    digest.update(piece)
+                    size += len(piece)
+                    out.write(piece)
+            os.replace(temporary, self.folder.files / digest.hexdigest())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            self.warn(f"artifact {path!r} could not be kept ({error.strerror or error}); training goes on without it")
+            return
+        if size > LARGE_ARTIFACT:
+            self.warn(
+                f"artifact {path!r} of {size / 1e6:.1f} MB goes into git whole and stays there; keep large files out for now"
+            )
+        self._artifacts.add(path)
+        self._event("artifact", path=path, size=size, md5=digest.hexdigest(), kind=kind, name=name)
+
+    def use(self, path: str | os.PathLike[str]) -> Path:
+        """Record a file as an input, with its size and hash, and return its path."""
+        source = Path(path)
+        if not source.is_file():
+            raise UsageError(f"there is no input file {str(path)!r}; check the path (now in {os.getcwd()})")
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        try:
+            with source.open("rb") as file:
+                for piece in _pieces(file):
+                    digest.update(piece)
+                    size += len(piece)
+        except OSError as error:
+            self.warn(f"input {str(path)!r} could not be read ({error.strerror or error}); it is not recorded")
+            return source
+        self._event("input", path=os.path.normpath(str(path)), size=size, md5=digest.hexdigest())
+        return source
+
+    def record_seeds(self, seeds: Mapping[str, int]) -> None:
+        """Say what was seeded with what."""
+        self._event("seeds", values={str(name): param_to_json(value) for name, value in seeds.items()})
+
+    # --- the end
+
+    @property
+    def active(self) -> bool:
+        return not self._finished
+
+    def finish(self, status: Status | str = Status.FINISHED, error: Failure | None = None) -> str | None:
+        """End the run and record it; returns its commit, or None when that is left to another process or to `recover`.
+
+        Only the process that started a run can end it; a second call does nothing.
+        """
+        if status not in {Status.FINISHED, Status.FAILED, Status.KILLED, Status.LOST}:
+            raise InvalidValue(f"a run cannot finish as {str(status)!r}; say finished, failed or killed")
+        status = Status(status)
+        with self._lock:
+            if self._finishing or self._pid != os.getpid():
+                return self.commit
+            self._finishing = True
+        # The last samples and events of the helpers go in before the last word.
+        for stop in self._stops:
+            with contextlib.suppress(Exception):
+                stop()
+        self._finished = True
+        end = {
+            "op": "end" if self.role != "member" else "leave",
+            "time": time.time(),
+            "status": str(status),
+            "attempt": self.attempt,
+            "error": None if error is None else _failure_event(error),
+        }
+        try:
+            self._journal.event(end)
+            if not self._journal.close():
+                self.folder.write_last_word(_short_frame(end))
+                self.warn(f"{self._journal.waiting} records of the run could not be written and are lost")
+            self.commit = self._seal(self)
+        except RunBusy:
+            _left_behind.append(self)
+            self.warn("another process still logs to the run; it is recorded when that has ended")
+        except (GittrackError, OSError) as problem:
+            kept = (
+                "its journal is kept, 'gittrack recover' will record it"
+                if self.folder.exists()
+                else f"its folder {self.folder.path} vanished, and with it what it logged"
+            )
+            self.warn(f"the run could not be recorded now ({problem}); {kept}")
+        except Exception as problem:
+            self.warn(f"the run could not be recorded ({type(problem).__name__}: {problem}); its journal is kept")
+        finally:
+            _alive.pop((self.id, id(self)), None)
+        if self.commit is None:
+            self._resign()
+        return self.commit
+
+    def abandon(self) -> None:
+        """Forget the run as if it had never been started in this process."""
+        self._finishing = self._finished = True
+        for stop in self._stops:
+            with contextlib.suppress(Exception):
+                stop()
+        self._journal.close()
+        self._resign()
+        _alive.pop((self.id, id(self)), None)
+
+    def _resign(self) -> None:
+        """This process may live on for days, but it will not write this run any more."""
+        if self.owner is not None:
+            with contextlib.suppress(OSError):
+                self.owner.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status, failure = judge(error)
+        self.finish(status, failure)
+
+    def at_finish(self, stop: Callable[[], None]) -> None:
+        """Call `stop` when the run ends, before its last record."""
+        self._stops.append(stop)
+
+    # --- inside
+
+    def event(self, op: str, **fields: Any) -> None:
+        """Append one event as it is."""
+        self._event(op, **fields)
+
+    def _event(self, op: str, **fields: Any) -> None:
+        self._check_open()
+        self._journal.event({"op": op, "time": time.time(), **fields})
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise RunClosed(
+                f"run {self.name} is finished already; start a new one, or resume it with start_run(resume={self.id[:8]!r})"
+            )
+
+    def warn(self, text: str) -> None:
+        """Tell the person once, and the record too where that is possible."""
+        if text in self._warned:
+            return
+        self._warned.add(text)
+        _log.warning("gittrack: %s", text)
+        with contextlib.suppress(Exception):
+            self._journal.event({"op": "warning", "time": time.time(), "text": text})
+
+    def _in_child(self) -> None:
+        """After a fork: the child logs into a journal of its own, and the run's end is not its to say."""
+        self._lock = threading.RLock()
+        self._stops = []
+        suffix = f"-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+        def announce() -> None:
+            # From its first record on the child is a writer too: the run is not over before it is.
+            with contextlib.suppress(OSError):
+                self.folder.claim(this_process("member", self.attempt), suffix)
+
+        self._journal.reopen(self.folder.path / f"journal{suffix}", announce)
+
+
+# Runs of this process that are not finished, also those whose handle the script forgot: they are finished at its end.
+# A dictionary, since other threads may look while one is added.
+_alive: dict[tuple[str, int], ActiveRun] = {}
+# Runs that ended while a child of theirs still logged.
+_left_behind: list[ActiveRun] = []
+
+
+def active_runs() -> list[ActiveRun]:
+    """The unfinished runs of this process, children first."""
+    return sorted((run for run in list(_alive.values()) if run.active), key=lambda run: run.parent is None)
+
+
+def _after_fork() -> None:
+    for run in list(_alive.values()):
+        run._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def judge(error: BaseException | None) -> tuple[Status, Failure | None]:
+    """What an exception that ends a run makes of it."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return Status.FINISHED, None
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 1
+        message = None if isinstance(error.code, int) else str(error.code)[:_TEXT_LIMIT]
+        return Status.FAILED, Failure(type="SystemExit", message=message, exit_code=code)
+    try:
+        message = str(error)[:_TEXT_LIMIT]
+    except Exception:
+        message = "its text cannot be told"
+    failure = Failure(
+        type=type(error).__name__,
+        message=message,
+        traceback=_both_ends("".join(traceback.format_exception(error)), _TRACEBACK_LIMIT),
+    )
+    if isinstance(error, KeyboardInterrupt):
+        return Status.KILLED, Failure(type=failure.type, traceback=failure.traceback, signal="SIGINT")
+    return Status.FAILED, failure
+
+
+def _both_ends(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit // 2]}\n...\n{text[-limit // 2 :]}"
+
+
+def _path_inside(source: Path) -> str:
+    """Where a file or folder of the caller's goes among the artifacts of the run."""
+    if source.is_absolute() or ".." in source.parts:
+        return source.resolve().name
+    return source.as_posix() if source.parts else ""
+
+
+def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    checked = {}
+    for key, value in tags.items():
+        text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        checked[check_key("run tag", key)] = check_text(text)
+    return checked
+
+
+def check_text(text: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidValue(f"text is expected, not {type(text).__name__} {text!r:.60}")
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+
+
+def _failure_event(error: Failure) -> dict[str, Any]:
+    texts = {name: mask_text(text) if (text := getattr(error, name)) else None for name in ("message", "traceback")}
+    return {"type": error.type, **texts, "exit_code": error.exit_code, "signal": error.signal}
+
+
+def _short_frame(end: dict[str, Any]) -> bytes:
+    error = end["error"]
+    if error is not None:
+        error = {
+            **error,
+            "traceback": (error["traceback"] or "")[-1500:],
+            "message": (error["message"] or "")[:500],
+        }
+    return event_frame({**end, "error": error})
+
+
+def _pieces(file: Any) -> Iterable[bytes]:
+    while piece := file.read(1 << 20):
+        yield piece
+
+
+_exit_code: object = None
+
+
+def remember_exit_code() -> None:
+    """Python forgets a SystemExit before it calls what is registered for its end, so the code is noted on the way."""
+    plain = sys.exit
+
+    def noting_exit(code: Any = None, /) -> NoReturn:
+        global _exit_code  # noqa: PLW0603 - there is one exit code a process
+        _exit_code = code
+        plain(code)
+
+    sys.exit = noting_exit
+
+
+def finish_at_exit() -> None:
+    """Runs that the script forgot to finish: the exception that ends it, if any, is what Python just printed."""
+    error = getattr(sys, "last_value", None)
+    status, failure = judge(error)
+    if error is None and _exit_code not in (None, 0):
+        status, failure = judge(SystemExit(_exit_code))
+    for run in active_runs():
+        run.finish(status, failure)
+    for run in _left_behind:
+        # By now the children are gone as a rule; if not, the next command records the run.
+        with contextlib.suppress(GittrackError, OSError):
+            run.commit = run._seal(run)

@@ -1,0 +1,167 @@
+"""An active run becomes a commit: the one path of finish, recover and resume."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gittrack.errors import AlreadyRecorded, CorruptRecord, RunBusy
+from gittrack.git.objects import Signature
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.files import run_files
+from gittrack.ledger.read import read_files, read_histories, read_record
+from gittrack.ledger.write import write_run
+from gittrack.live.folder import RunFolder
+from gittrack.live.owner import Liveness
+from gittrack.live.replay import Replay
+from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event
+
+# Characters of the console that a run keeps: what one attempt's log holds on disk fits, more is cut in the middle.
+CONSOLE_LIMIT = 1_200_000
+# What a stretch that was recorded late shares with the run it belongs to.
+_SAME = ("id", "name", "experiment", "script", "cwd", "author", "host", "parent")
+
+
+def seal(repository: Repository, folder: RunFolder, *, unless_alive: bool = False) -> str | None:
+    """Write the run and clear its folder away; None when another process did so just before.
+
+    `unless_alive`: not when somebody has begun to write it by now, which is RunBusy too.
+
+    Every step can be repeated: until the ref is there nothing is visible, and from then on only the folder is left to remove. Raises
+    RunBusy while another process is at it, GittrackError or OSError when the world does not allow it.
+    """
+    with folder.locked():
+        if not folder.exists():
+            return None
+        if unless_alive and folder.liveness() is Liveness.ALIVE:
+            raise RunBusy(f"run {folder.run_id} is active again")
+        recorded = folder.marked()
+        sizes = folder.sizes()
+        replayed = folder.replay()
+        run = _understood(repository, folder, replayed)
+        # Should we die between making the commit visible and clearing the folder away, this tells what it holds.
+        with contextlib.suppress(OSError):
+            folder.mark(sizes)
+        try:
+            commit = _write(repository, folder, run, replayed.events)
+        except AlreadyRecorded as there:
+            with contextlib.suppress(OSError):
+                folder.mark(recorded)
+            same = abs(there.ended - run.record.ended) <= 0.001
+            commit = there.commit if same and not recorded else _write_rest(repository, folder, there.commit, recorded)
+        folder.remove()
+        return commit
+
+
+def seal_left_over(repository: Repository, folder: RunFolder, commit: str) -> str | None:
+    """The part of a run's folder that lay elsewhere when the run was recorded as `commit`: what it holds is kept."""
+    with folder.locked():
+        if not folder.exists():
+            return None
+        found = _write_rest(repository, folder, commit, folder.marked())
+        folder.remove()
+        return found
+
+
+def _understood(repository: Repository, folder: RunFolder, replayed: Replay) -> Assembled:
+    try:
+        base = _base(repository, base_commit(replayed.events))
+        return assemble(replayed, last_write=folder.last_write(), base=base)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecord(
+            f"the journal of run {folder.run_id} in {folder.path} cannot be understood ({type(error).__name__}: {error}); "
+            "a newer gittrack may have written it"
+        ) from error
+
+
+def _write(repository: Repository, folder: RunFolder, run: Assembled, events: list[dict[str, Any]]) -> str:
+    files = run_files(
+        run.record,
+        run.environment,
+        run.histories,
+        console=_console(repository, folder, run.base),
+        artifacts=_artifacts(repository, folder, run),
+    )
+    return write_run(repository, run.record, files, author=_author(run.record.author, events), said=run.said)
+
+
+def _write_rest(repository: Repository, folder: RunFolder, commit: str, recorded: Mapping[str, int]) -> str:
+    """What came after the run was recorded (a forked child, a rank that was late) becomes its next attempt."""
+    rest = folder.replay(recorded)
+    events = [event for event in rest.events if event["op"] not in {"start", "end", "leave", "environment"}]
+    if not events and not any(map(len, rest.histories.values())):
+        return commit
+    base = _base(repository, commit)
+    assert base is not None
+    times = [event.get("time", 0.0) for event in events] + [one.times[0] for one in rest.histories.values() if len(one)]
+    ends = [event.get("time", 0.0) for event in events] + [one.times[-1] for one in rest.histories.values() if len(one)]
+    number = len(base.record.attempts) + 1
+    before = base.record
+    start = {
+        "op": "start",
+        "time": min(times),
+        "attempt": number,
+        "base": commit,
+        "code": code_to_event(before.code),
+        "command": list(before.command),
+        "job": dict(before.job),
+        **{name: getattr(before, name) for name in _SAME},
+    }
+    end = {"op": "end", "time": max(ends), "attempt": number, "status": str(before.status), "error": None}
+    whole = Replay([start, *events, end], rest.histories)
+    return _write(repository, folder, assemble(whole, last_write=max(ends), base=base), whole.events)
+
+
+def _base(repository: Repository, commit: str | None) -> Base | None:
+    if commit is None:
+        return None
+    record = read_record(repository, commit)
+    return Base(record, read_histories(repository, record, commit))
+
+
+def _author(identity: str, events: list[dict[str, Any]]) -> Signature:
+    zone = next((event.get("zone") for event in events if event["op"] == "start"), 0)
+    return Signature(identity, 0, zone if isinstance(zone, int) else 0)
+
+
+def _artifacts(repository: Repository, folder: RunFolder, run: Assembled) -> dict[str, bytes]:
+    """The content of every artifact: spooled ones from the folder, older ones from the commit that is continued."""
+    found: dict[str, bytes] = {}
+    if run.older and run.base is not None:
+        names = {path: f"{layout.ARTIFACTS}/{before}" for path, before in run.older.items()}
+        there = read_files(repository, run.base, names.values())
+        for path, name in names.items():
+            data = there.get(name)
+            if data is None:
+                raise CorruptRecord(f"artifact {path!r} is missing from commit {run.base}; run 'git fsck'")
+            found[path] = data
+    for path, digest in run.spooled.items():
+        try:
+            found[path] = (folder.files / digest).read_bytes()
+        except FileNotFoundError:
+            raise CorruptRecord(
+                f"artifact {path!r} is missing from {folder.files}; put it back, then run 'gittrack recover'"
+            ) from None
+    return found
+
+
+def _console(repository: Repository, folder: RunFolder, base: str | None) -> bytes:
+    from gittrack.capture.console import clean, read_console
+    from gittrack.capture.secrets import mask_text
+
+    text = ""
+    if base is not None:
+        before = read_files(repository, base, [layout.CONSOLE]).get(layout.CONSOLE)
+        text = before.decode("utf-8", "replace") if before else ""
+    raw = b""
+    with contextlib.suppress(OSError):
+        raw = read_console(Path(folder.path))
+    if raw:
+        text += mask_text(clean(raw))
+    if len(text) > CONSOLE_LIMIT:
+        half = CONSOLE_LIMIT // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half:,} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8")

@@ -1,0 +1,568 @@
+"""Starting a run: a new one, one that an enclosing `gittrack run` started, one rank of a job, or a resumed one."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gittrack.capture.code import capture_code, signature
+from gittrack.capture.job import Job, detect_job, parent_identity
+from gittrack.errors import GittrackError, RepositoryError, RunBusy, UsageError
+from gittrack.git.objects import Signature
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.read import read_chain, read_record, run_heads
+from gittrack.live.folder import RunFolder
+from gittrack.live.journal import Journal
+from gittrack.live.owner import Liveness, Owner, this_process
+from gittrack.model.names import check_experiment, check_run_name, name_from_id
+from gittrack.model.param import flatten
+from gittrack.model.run import CodeCapture, Failure, RunState, Status
+from gittrack.settings import Settings
+from gittrack.tracking.active import (
+    ActiveRun,
+    active_runs,
+    check_text,
+    checked_tags,
+    finish_at_exit,
+    remember_exit_code,
+)
+from gittrack.tracking.assemble import code_to_event
+from gittrack.tracking.places import find_folder, live_folder, make_spare, run_folder, spare_folder
+from gittrack.tracking.protocol import inherited_run
+from gittrack.tracking.seal import seal
+
+_log = logging.getLogger("gittrack")
+# Counts the runs of this process, so that all ranks of a job mean the same one by the n-th.
+_ordinals = itertools.count(1)
+_joined: set[str] = set()
+# How often a rank looks again while another has the run's folder locked: ten seconds in all.
+_PATIENCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the caller asks for; checked when it is made, so that a wrong argument raises before anything is done."""
+
+    name: str | None = None
+    experiment: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    parent: str | None = None
+    nested: bool = False
+    allow_dirty: str | None = None
+    command: tuple[str, ...] | None = None
+    resume: RunState | None = None
+    console: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_run_name(self.name)
+        if self.experiment is not None:
+            check_experiment(self.experiment)
+        if self.description is not None:
+            check_text(self.description)
+        if self.allow_dirty not in (None, "none", "tracked", "all"):
+            raise UsageError(f"allow_dirty is 'none', 'tracked' or 'all', not {self.allow_dirty!r}")
+        if self.resume is not None and self.experiment not in (None, self.resume.experiment):
+            raise UsageError(
+                f"run {self.resume.name} belongs to experiment {self.resume.experiment}; leave the experiment out to resume it"
+            )
+        flatten(self.params)
+        checked_tags(self.tags)
+
+
+def start(
+    repository: Repository, settings: Settings, plan: Plan, environ: Mapping[str, str] | None = None
+) -> ActiveRun:
+    """Start, join or resume a run as the plan and the environment say.
+
+    Raises DirtyTree, NoCommitYet or UsageError before anything is recorded; RunBusy when the run to resume is still active.
+    """
+    environ = os.environ if environ is None else environ
+    joined = join_outer(plan, environ)
+    if joined is not None:
+        return joined
+    outer = inherited_run(environ)
+    if outer is not None and plan.experiment is None:
+        folder = RunFolder(outer[1], outer[0])
+        if folder.exists():
+            plan = dataclasses.replace(plan, experiment=_first_start(folder).get("experiment"))
+    if outer is not None and plan.parent is None and plan.resume is None:
+        # A second run of one script, or a `gittrack run` inside another: a run of its own inside the outer one.
+        plan = dataclasses.replace(plan, parent=outer[0])
+    return _Starter(repository, settings, plan, environ).start()
+
+
+def join_outer(plan: Plan, environ: Mapping[str, str] | None = None) -> ActiveRun | None:
+    """Join the run that an enclosing `gittrack run` started; None when there is none, or this process joined it before."""
+    environ = os.environ if environ is None else environ
+    outer = inherited_run(environ)
+    if outer is None or plan.nested or plan.resume is not None or plan.command is not None:
+        return None
+    run_id, live = outer
+    folder = run_folder(live, run_id)
+    if run_id in _joined or not folder.exists():
+        return None
+    _joined.add(run_id)
+    return _join(folder, plan, detect_job(environ, parent=parent_identity()))
+
+
+# --- joining
+
+
+def _join(folder: RunFolder, plan: Plan, job: Job | None) -> ActiveRun:
+    """A script inside `gittrack run` logs into that run, in a journal of its own."""
+    rank = job.rank if job is not None else None
+    suffix = f"-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    owner: Path | None = None
+    started: dict[str, Any] = {}
+    try:
+        started = _first_start(folder)
+        owner = folder.claim(this_process("member", started.get("attempt", 1), rank), suffix)
+    except OSError as error:
+        _warn(f"{folder.path} cannot be written ({error.strerror}); training goes on")
+    run = ActiveRun(
+        run_id=folder.run_id,
+        name=started.get("name") or name_from_id(folder.run_id),
+        experiment=started.get("experiment", ""),
+        folder=folder,
+        journal=_journal(folder, suffix, rank),
+        role="member",
+        seal=_leave,
+        parent=started.get("parent"),
+        attempt=started.get("attempt", 1),
+        owner=owner,
+    )
+    if plan.name is not None and not started.get("named") and not rank:
+        run.rename(plan.name)
+    if plan.experiment is not None and not started.get("filed") and not rank:
+        run.file_under(plan.experiment)
+    elif plan.experiment is not None and plan.experiment != run.experiment:
+        _log.warning(
+            "gittrack: the run belongs to experiment %r, as 'gittrack run' started it; %r is not used",
+            run.experiment,
+            plan.experiment,
+        )
+    _log_plan(run, plan)
+    _guard_exit()
+    return run
+
+
+def _first_start(folder: RunFolder) -> dict[str, Any]:
+    """The newest start event of a folder whose journal somebody else writes."""
+    from gittrack.live.tail import peek
+
+    return next((event for event in reversed(peek(folder).events) if event["op"] == "start"), {})
+
+
+def _leave(run: ActiveRun) -> str | None:
+    if run.owner is not None:
+        run.owner.unlink(missing_ok=True)
+    # The creator may be gone: then nobody else will turn the run into a commit but `recover`.
+    return None
+
+
+def _journal(folder: RunFolder, suffix: str, rank: int | None) -> Journal:
+    overflow = folder.overflow
+    return Journal(
+        folder.path / f"journal{suffix}",
+        _warn,
+        prefix=f"rank{rank}/" if rank else "",
+        spare=None if overflow is None else lambda: make_spare(overflow),
+    )
+
+
+def _log_plan(run: ActiveRun, plan: Plan) -> None:
+    if plan.params:
+        run.log_params(plan.params)
+    if plan.tags:
+        run.set_tags(plan.tags)
+    if plan.description is not None:
+        run.describe(plan.description)
+
+
+# --- starting
+
+
+class _Starter:
+    """One start, step by step; what is undone by a failure is undone here."""
+
+    def __init__(self, repository: Repository, settings: Settings, plan: Plan, environ: Mapping[str, str]) -> None:
+        self.repository = repository
+        self.settings = settings
+        self.plan = plan
+        self.environ = environ
+        self.now = time.time()
+        self.author: Signature = signature(repository, environ, now=self.now)
+        self.job = detect_job(environ, parent=parent_identity())
+
+    def start(self) -> ActiveRun:
+        plan = self.plan
+        rank = self._rank()
+        resume = plan.resume
+        experiment = plan.experiment or self.settings.experiment
+        run_id, attempt = uuid.uuid4().hex, 1
+        if rank is not None and resume is None:
+            run_id = self._job_run_id()
+            # A launcher that restarts a job may give the same ids again, and a rank may come when the others have
+            # left already: that is the next attempt.
+            self._seal_earlier(run_id)
+            resume = self._recorded(run_id)
+        if resume is not None:
+            run_id, attempt, experiment = resume.id, resume.attempt + 1, resume.experiment
+        code = self._code()
+        owner = this_process("creator" if rank is None else "rank", attempt, rank)
+        suffix = f"-rank{rank}-{os.getpid()}" if rank else ""
+        if plan.resume is None:
+            folder, claimed = self._claim(run_id, owner, suffix)
+            if rank is not None and resume is None:
+                # The others may have ended, and recorded the run, before we had claimed our place.
+                resume = self._recorded(run_id)
+                if resume is not None:
+                    owner = dataclasses.replace(owner, attempt=resume.attempt + 1)
+                    experiment = resume.experiment
+        else:
+            folder, claimed, owner, suffix = self._continue(run_id, owner)
+        run = ActiveRun(
+            run_id=run_id,
+            name=plan.name or (resume.name if resume else name_from_id(run_id)),
+            experiment=experiment,
+            folder=folder,
+            journal=_journal(folder, suffix, rank),
+            role=owner.role,
+            seal=self._finish,
+            parent=plan.parent,
+            attempt=owner.attempt,
+            owner=claimed,
+            masks=self.settings.environment.mask,
+        )
+        try:
+            if not rank:
+                self._keep(run_id, code)
+            self._begin(run, code, rank, resume)
+        except BaseException:
+            run.abandon()
+            if plan.resume is None and rank is None:
+                self._undo(run)
+            raise
+        _guard_exit()
+        return run
+
+    def _recorded(self, run_id: str) -> RunState | None:
+        """The run of this id if it is in git, whatever its experiment."""
+        ref = run_heads(self.repository).get(run_id)
+        chain = None if ref is None else read_chain(self.repository, ref.ref)
+        return None if chain is None else chain.state
+
+    def _begin(self, run: ActiveRun, code: CodeCapture, rank: int | None, resume: RunState | None) -> None:
+        """The first records; of a rank only that it is there, since rank 0 says all the rest."""
+        plan = self.plan
+        run.event(
+            "start",
+            attempt=run.attempt,
+            rank=rank,
+            id=run.id,
+            name=run.name,
+            named=plan.name is not None,
+            experiment=run.experiment,
+            filed=plan.experiment is not None,
+            code=code_to_event(code),
+            command=self._command(),
+            script=self._script(),
+            cwd=self._cwd(),
+            author=self.author.identity,
+            zone=self.author.zone,
+            host=socket.gethostname(),
+            parent=plan.parent,
+            base=resume.commit if resume else None,
+            job=None if self.job is None else self.job.to_dict(),
+        )
+        if resume is not None and resume.commit is not None:
+            summary = read_record(self.repository, resume.commit).summary
+            run.continue_steps({key: one.last_step for key, one in summary.items()})
+        if rank:
+            return
+        _log_plan(run, plan)
+        self._watch(run)
+        if code.dirty:
+            self._tell_dirty(run, code)
+
+    def _undo(self, run: ActiveRun) -> None:
+        """A run that could not be started was never there."""
+        try:
+            run.folder.remove()
+            held = self.repository.resolve(layout.kept_ref(run.id))
+            if held is not None:
+                change_refs(self.repository, [RefChange(layout.kept_ref(run.id), None, held)])
+        except (GittrackError, OSError) as error:
+            _log.debug("undoing a start: %s", error)
+
+    def _rank(self) -> int | None:
+        """Which rank of a distributed job this is; None alone, and for a command that is wrapped whole."""
+        job = self.job
+        if job is None or job.key is None or job.rank is None or (job.world_size or 1) < 2:
+            return None
+        return None if self.plan.command is not None else job.rank
+
+    def _code(self) -> CodeCapture:
+        return capture_code(
+            self.repository,
+            allow_dirty=self.plan.allow_dirty or self.settings.run.allow_dirty,
+            author=self.author,
+            snapshot_limit=self.settings.run.snapshot_limit,
+        )
+
+    def _job_run_id(self) -> str:
+        """All ranks of one job come to the same id without talking to each other; `n` counts the runs of the script."""
+        assert self.job is not None
+        # Two scripts of one allocation are two runs, even where the launcher's variables do not tell them apart.
+        script = os.path.basename(sys.argv[0]) if sys.argv else ""
+        return hashlib.sha256(f"{self.job.key}#{script}#{next(_ordinals)}".encode()).hexdigest()[:32]
+
+    def _seal_earlier(self, run_id: str) -> None:
+        """Record what an earlier launch left behind; one of the ranks does it, the others wait for that."""
+        for _ in range(_PATIENCE):
+            folder = find_folder(self.repository, run_id)
+            if folder is None or not folder.owners() or folder.liveness() is not Liveness.DEAD:
+                return
+            try:
+                seal(self.repository, folder, unless_alive=True)
+            except RunBusy:
+                time.sleep(0.02)
+            except (GittrackError, OSError) as error:
+                _log.debug("an earlier launch: %s", error)
+                return
+
+    def _claim(self, run_id: str, owner: Owner, suffix: str) -> tuple[RunFolder, Path | None]:
+        """The run's folder with our name in it; while the repository cannot be written, one in the spare place."""
+        folder = find_folder(self.repository, run_id) or run_folder(live_folder(self.repository), run_id)
+        try:
+            folder.create()
+            claimed = (
+                folder.claim(owner, suffix) if owner.role != "rank" else self._claim_together(folder, owner, suffix)
+            )
+            return folder, claimed
+        except OSError as error:
+            problem = error
+        if folder.owners():
+            # The other ranks are there already; the journal finds its own way.
+            _warn(f"{folder.path} cannot be written ({problem.strerror}); training goes on")
+            return folder, None
+        spare = RunFolder(spare_folder(self.repository), run_id)
+        _warn(
+            f"{folder.path.parent} cannot be written ({problem.strerror}); the run is kept in {spare.path} until "
+            "'gittrack recover' can record it"
+        )
+        with contextlib.suppress(OSError):
+            # Half made, it would hide the other.
+            folder.remove()
+        try:
+            make_spare(spare.path)
+            spare.create()
+            return spare, spare.claim(owner, suffix)
+        except OSError:
+            # The journal tries again with every record and keeps what it can in memory.
+            return folder, None
+
+    def _claim_together(self, folder: RunFolder, owner: Owner, suffix: str) -> Path:
+        """A rank may come while the others, of this launch or an earlier one, just clear the folder away."""
+        for _ in range(_PATIENCE):
+            try:
+                with folder.locked():
+                    if folder.exists():
+                        return folder.claim(owner, suffix)
+            except RunBusy:
+                time.sleep(0.02)
+            folder.create()
+        return folder.claim(owner, suffix)
+
+    def _continue(self, run_id: str, owner: Owner) -> tuple[RunFolder, Path | None, Owner, str]:
+        """The folder of a run to resume, which nobody else may be writing; raises RunBusy."""
+        folder = find_folder(self.repository, run_id) or run_folder(live_folder(self.repository), run_id)
+        try:
+            folder.create()
+        except OSError:
+            return *self._claim(run_id, owner, ""), owner, ""
+        with folder.locked():
+            if folder.liveness() is not Liveness.DEAD:
+                raise RunBusy(
+                    f"run {run_id[:8]} is still active; stop it first, or, when its machine is gone, run "
+                    f"'gittrack recover --force {run_id[:8]}'"
+                )
+            for path in folder.owners():
+                path.unlink(missing_ok=True)
+            started = [event["attempt"] for event in folder.replay().events if event["op"] == "start"]
+            owner = dataclasses.replace(owner, attempt=max([owner.attempt, *(int(one) + 1 for one in started)]))
+            suffix = f"-attempt{owner.attempt}" if folder.journal.exists() else ""
+            return *self._claim(run_id, owner, ""), owner, suffix
+
+    def _keep(self, run_id: str, code: CodeCapture) -> None:
+        """Until the run is a commit, nothing else may reach its code: an amended HEAD, a snapshot."""
+        try:
+            held = self.repository.resolve(layout.kept_ref(run_id)) if self.plan.resume or self.job else None
+            change_refs(
+                self.repository,
+                [RefChange(layout.kept_ref(run_id), code.captured, held)],
+                "gittrack: start",
+            )
+        except (GittrackError, OSError) as error:
+            if self.job is None:
+                _warn(f"the code of the run could not be protected from 'git gc' ({error}); training goes on")
+
+    def _command(self) -> list[str]:
+        from gittrack.capture.secrets import mask_argv
+
+        if self.plan.command is not None:
+            command: Sequence[str] = self.plan.command
+        else:
+            command = [
+                os.path.basename(sys.executable or "python"),
+                *(sys.orig_argv[1:] if sys.orig_argv else []),
+            ]
+        return [_text(one) for one in mask_argv(list(command), self.settings.environment.mask)]
+
+    def _script(self) -> str | None:
+        """The script that runs, relative to the top of the worktree where it lies inside."""
+        candidates = list(self.plan.command) if self.plan.command else [sys.argv[0] if sys.argv else ""]
+        for one in candidates:
+            path = Path(one)
+            # A whole program may stand there, as an argument of -c; os.path takes even that for no file.
+            if one and not one.startswith("-") and path.suffix and os.path.isfile(one):
+                return _text(self._relative(path))
+        return None
+
+    def _relative(self, path: Path) -> str:
+        root = self.repository.root
+        full = Path(os.path.abspath(path))
+        if root is not None and full.is_relative_to(root):
+            return full.relative_to(root).as_posix() or "."
+        return str(path)
+
+    def _cwd(self) -> str:
+        try:
+            return _text(self._relative(Path.cwd()))
+        except OSError:
+            return "."
+
+    def _watch(self, run: ActiveRun) -> None:
+        """Environment, utilisation and console; what cannot be watched is told and holds nobody up."""
+        parts = {
+            "the environment": self._watch_environment,
+            "the utilisation": self._watch_utilisation,
+            "the console": self._watch_console,
+        }
+        for what, begin in parts.items():
+            try:
+                begin(run)
+            except Exception as error:
+                run.warn(f"{what} is not recorded ({type(error).__name__}: {error})")
+
+    def _watch_environment(self, run: ActiveRun) -> None:
+        from gittrack.capture.environment import capture_fast, capture_slow
+
+        names, masks = self.settings.environment.variables, self.settings.environment.mask
+        root = self.repository.root or self.repository.git_dir
+        command = list(self.plan.command) if self.plan.command else None
+        environment = capture_fast(root, names, masks, command=command)
+        run.event("environment", values=environment.to_dict())
+
+        def rest() -> None:
+            try:
+                run.event("environment", values=capture_slow(environment).to_dict())
+            except Exception as error:
+                _log.debug("environment: %s", error)
+
+        thread = threading.Thread(target=rest, name="gittrack-environment", daemon=True)
+        thread.start()
+        run.at_finish(lambda: thread.join(3.0))
+
+    def _watch_utilisation(self, run: ActiveRun) -> None:
+        interval = self.settings.run.system_metrics
+        if interval:
+            from gittrack.capture.utilisation import Sampler
+
+            sampler = Sampler(interval, run.log_metrics)
+            sampler.start()
+            run.at_finish(sampler.stop)
+
+    def _watch_console(self, run: ActiveRun) -> None:
+        wanted = self.settings.run.console if self.plan.console is None else self.plan.console
+        if wanted and self.plan.command is None:
+            from gittrack.capture.console import ConsoleLog
+            from gittrack.capture.tee import Tee
+
+            tee = Tee(ConsoleLog(run.folder.path))
+            tee.install()
+            run.at_finish(tee.uninstall)
+
+    @staticmethod
+    def _tell_dirty(run: ActiveRun, code: CodeCapture) -> None:
+        listed = ", ".join(code.files[:5]) + (f" and {len(code.files) - 5} more" if len(code.files) > 5 else "")
+        text = f"the tree is dirty; a snapshot holds {listed or 'no file'}"
+        if code.unrecorded:
+            text += f", and {len(code.unrecorded)} untracked files are not in it ({', '.join(code.unrecorded[:5])})"
+        run.warn(text)
+
+    def _finish(self, run: ActiveRun) -> str | None:
+        # Our name goes first: of several that leave at the same moment, one at least then sees nobody else.
+        if run.owner is not None:
+            run.owner.unlink(missing_ok=True)
+        # The last one out turns off the light: only then are all journals complete.
+        if run.role == "rank" and run.folder.liveness() is not Liveness.DEAD:
+            return None
+        try:
+            commit = seal(self.repository, run.folder, unless_alive=True)
+        except RunBusy:
+            if run.role == "rank":
+                return None
+            raise
+        commit = commit or self.repository.resolve(layout.run_ref(run.experiment, run.id))
+        if commit is None:
+            raise RepositoryError("there is nothing left to record")
+        return commit
+
+
+def _text(value: str) -> str:
+    return os.fsencode(value).decode("utf-8", "backslashreplace")
+
+
+def _warn(text: str) -> None:
+    _log.warning("gittrack: %s", text)
+
+
+# --- runs that the script does not finish itself
+
+
+@lru_cache(maxsize=1)
+def _guard_exit() -> None:
+    """At the end of the process, or on SIGTERM where nobody else handles it, open runs are finished; set up once."""
+    remember_exit_code()
+    atexit.register(finish_at_exit)
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(number: int, _frame: object) -> None:
+    for run in active_runs():
+        run.finish(Status.KILLED, Failure(signal="SIGTERM"))
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from tests.cli.conftest import Desk
+
+
+def squeezed(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_two_runs(three: Desk) -> None:
+    three.repo.git("config", "gittrack.metrics.goals", "{val/acc: max, loss: min}")
+    three.repo.write("train.py", "better\n")
+    commit = three.repo.commit("Train better")
+    three.run("new", params={"lr": 0.1, "extra": [1]}, metrics={"val/acc": [0.8], "loss": [0.1]})
+    lines = squeezed(three.out("diff", "fast", "new"))
+    assert lines[0].endswith("digits/fast finished")
+    assert lines[1].endswith("digits/new finished")
+    assert "extra - [1]" in lines
+    assert "seed 1 -" in lines
+    assert f"only b {commit[:8]} Train better" in lines
+    assert "M train.py" in lines
+    assert "val/acc 0.9 0.8 ↓ -0.1 (-11.1 %) away from max" in lines
+    assert "loss 0.2 0.1 ↓ -0.1 (-50.0 %) towards min" in lines
+    assert "lr 0.1 0.1" not in lines
+    assert lines[-1] == "one run on each side: a difference in a metric may be chance"
+    assert "lr 0.1 0.1" in squeezed(three.out("diff", "fast", "new", "--all"))
+    assert "+better" in three.out("diff", "fast", "new", "--patch").splitlines()
+
+
+def test_json_is_the_contract(three: Desk) -> None:
+    plain = three.json("diff", "slow", "fast")
+    assert list(plain) == ["a", "b", "code", "params", "environment", "data", "metrics", "artifacts"]
+    assert plain["code"] == {"commits": [], "files": [], "patch": None}
+    assert plain["params"] == [{"key": "lr", "a": 0.01, "b": 0.1}]
+    assert plain["environment"] == []
+    row = next(row for row in plain["metrics"] if row["key"] == "val/acc")
+    assert row["a"] == {"mean": 0.7, "sd": None, "n": 1}
+    assert (row["verdict"], row["ci"], row["p"], row["test"]) == ("undecided", None, None, None)
+    assert three.json("diff", "slow", "fast", "--patch")["code"]["patch"] == ""
+
+
+def test_nothing_differs(desk: Desk) -> None:
+    for name in ("one", "two"):
+        desk.run(name, params={"lr": 1}, metrics={"loss": [0.5]})
+    assert desk.out("diff", "one", "two").splitlines()[-1] == "nothing differs"
+    assert desk.json("diff", "one", "two", "--all")["metrics"][0]["verdict"] == "equal"
+
+
+def test_against_the_baseline(three: Desk) -> None:
+    three.repo.git("switch", "--quiet", "-c", "idea")
+    three.repo.write("train.py", "idea\n")
+    three.repo.commit("An idea")
+    three.run("first-try")
+    three.run("second-try")
+    result = three("diff", "second-try")
+    base = three.repo.git("rev-parse", "main")[:8]
+    assert "compared with fast" in result.stderr
+    assert f"the newest run on the merge base {base}" in result.stderr
+    assert "digits/fast" in result.stdout.splitlines()[0]
+    assert "digits/second-try" in result.stdout.splitlines()[1]
+
+
+def test_no_baseline(three: Desk) -> None:
+    assert "run slow has no baseline" in three.error("diff", "slow", code=1)
+
+
+def test_an_active_run(three: Desk) -> None:
+    from gittrack.project import Project
+
+    active = Project.open().start_run("now", params={"lr": 5}, console=False)
+    result = three("diff", "slow", "now")
+    assert "run now is still active" in result.stderr
+    assert "lr 0.01 5" in squeezed(result.stdout)
+    active.finish()
+
+
+def test_code_that_is_not_here(three: Desk) -> None:
+    run = three.json("show", "slow")
+    tree = three.repo.git("rev-parse", "HEAD^{tree}")
+    other = three.repo.git("commit-tree", tree, "-m", "Elsewhere")
+    three.repo.git("switch", "--quiet", "--detach", other)
+    three.run("elsewhere")
+    three.repo.git("switch", "--quiet", "main")
+    lines = squeezed(three.out("diff", run["id"], "elsewhere"))
+    assert any(line.startswith("only b") and line.endswith("Elsewhere") for line in lines)

@@ -1,0 +1,165 @@
+"""Ref transactions: all or none, and a lost race is not an error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gittrack.errors import GitFailed, RefConflict
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.repository import Repository
+from tests.helpers import Repo, read_only
+
+
+@pytest.fixture
+def two(repo: Repo) -> tuple[str, str]:
+    """Two commits."""
+    first = repo.git("rev-parse", "HEAD")
+    return first, repo.commit()
+
+
+def refs(repo: Repo) -> dict[str, str]:
+    return Repository.discover(repo.path).list_refs("refs/experiments/")
+
+
+def test_create_move_and_delete(repo: Repo, two: tuple[str, str]) -> None:
+    repository = Repository.discover(repo.path)
+    name = "refs/experiments/a/1"
+    change_refs(repository, [RefChange(name, two[0], None)])
+    change_refs(repository, [RefChange(name, two[1], two[0])])
+    assert refs(repo) == {name: two[1]}
+    change_refs(repository, [RefChange(name, None, two[1])])
+    assert refs(repo) == {}
+
+
+def test_creation_is_only_for_what_is_not_there(repo: Repo, two: tuple[str, str]) -> None:
+    repository = Repository.discover(repo.path)
+    change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+    for new in two:
+        with pytest.raises(RefConflict, match="changed meanwhile"):
+            change_refs(repository, [RefChange("refs/experiments/a/1", new, None)])
+
+
+def test_a_ref_that_is_elsewhere_gone_or_in_the_way(repo: Repo, two: tuple[str, str]) -> None:
+    repository = Repository.discover(repo.path)
+    change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+    repo.git("pack-refs", "--all")
+    for wrong in (
+        RefChange("refs/experiments/a/1", two[1], two[1]),
+        RefChange("refs/experiments/a/2", two[1], two[0]),
+        RefChange("refs/experiments/a/2", None, two[0]),
+        RefChange("refs/experiments/a/1", None, two[1]),
+        RefChange("refs/experiments/a/1/b", two[1], None),
+        RefChange("refs/experiments/a", two[1], None),
+    ):
+        with pytest.raises(RefConflict):
+            change_refs(repository, [wrong])
+    assert refs(repo) == {"refs/experiments/a/1": two[0]}
+
+
+def test_all_or_none(repo: Repo, two: tuple[str, str]) -> None:
+    repository = Repository.discover(repo.path)
+    with pytest.raises(RefConflict):
+        change_refs(
+            repository,
+            [RefChange("refs/experiments/a/1", two[0], None), RefChange("refs/experiments/a/2", None, two[0])],
+        )
+    assert refs(repo) == {}
+
+
+def test_an_object_that_is_not_there(repo: Repo) -> None:
+    with pytest.raises(GitFailed, match="f" * 40):
+        change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a/1", "f" * 40, None)])
+
+
+def test_a_name_that_git_forbids(repo: Repo, two: tuple[str, str]) -> None:
+    with pytest.raises(GitFailed):
+        change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a b..lock", two[0], None)])
+
+
+def test_a_lock_that_was_left_behind_is_named(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gittrack.git.refs._TRIES", 3)
+    lock = repo.path / ".git" / "refs" / "experiments" / "a" / "1.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(b"")
+    with pytest.raises(GitFailed, match=r"1\.lock.*remove that file"):
+        change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a/1", two[0], None)])
+    lock.unlink()
+    change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a/1", two[0], None)])
+
+
+def test_where_nothing_can_be_written_nobody_waits(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gittrack.git.refs.time.sleep", lambda _: pytest.fail("waited for what cannot come"))
+    repository = Repository.discover(repo.path)
+    with read_only(repo.path / ".git"), pytest.raises(GitFailed, match="refs could not be changed"):
+        change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+
+
+def test_a_lock_that_goes_away_is_waited_for(repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository.discover(repo.path)
+    change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+    repo.git("pack-refs", "--all")
+    lock = repo.path / ".git" / "packed-refs.lock"
+    lock.write_bytes(b"")
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        lock.unlink(missing_ok=True)
+
+    monkeypatch.setattr("gittrack.git.refs.time.sleep", wait)
+    change_refs(repository, [RefChange("refs/experiments/a/1", None, two[0])])
+    assert len(waited) == 1
+    assert refs(repo) == {}
+
+
+RACE = """
+import sys
+from gittrack.errors import RefConflict
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.repository import Repository
+repository = Repository.discover()
+commit = repository.resolve("HEAD")
+print("ready", flush=True)
+sys.stdin.readline()
+won = 0
+for number in range(10):
+    try:
+        change_refs(repository, [RefChange(f"refs/experiments/a/{number}", commit, None)])
+        won += 1
+    except RefConflict:
+        pass
+    change_refs(repository, [RefChange(f"refs/experiments/{sys.argv[1]}/{number}", commit, None)])
+print(won)
+"""
+
+
+def test_of_many_that_create_a_ref_exactly_one_wins(repo: Repo) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, f"own{number}"],
+            cwd=repo.path,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(8)
+    ]
+    for one in racers:
+        assert one.stdout is not None
+        one.stdout.readline()
+    for one in racers:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    results = [one.communicate(timeout=120) for one in racers]
+    assert [err for _, err in results] == [""] * 8
+    assert sum(int(out) for out, _ in results) == 10
+    assert len(refs(repo)) == 90
