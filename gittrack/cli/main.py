@@ -118,6 +118,7 @@ class Program(click.Group):
         try:
             code = super().main(arguments, prog_name or "gittrack", standalone_mode=False, **extra)
         except BaseException as error:
+            _flushed(0)
             code = report_error(error, arguments)
         sys.exit(_flushed(code if isinstance(code, int) else 0))
 
@@ -191,8 +192,10 @@ def _flushed(code: int) -> int:
     """Everything written is out before the interpreter ends, or it would complain on its own."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is still in the buffer goes nowhere; else every later touch of stdout would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code if isinstance(error, BrokenPipeError) else code or GittrackError.exit_code
     return code
 
 
