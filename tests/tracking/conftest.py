@@ -13,8 +13,10 @@ from tests.helpers import Repo
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No sampling, no console; and what a test forgot to finish does not reach the next."""
+def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No sampling, no console, a spare place of its own; and what a test forgot to finish does not reach the next."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("GITTRACK_RUN_SYSTEM_METRICS", "off")
     monkeypatch.setenv("GITTRACK_RUN_CONSOLE", "false")
     monkeypatch.setattr(start, "_joined", set())
