@@ -577,7 +577,7 @@ finally:
         code = """
 import os, signal
 def look(*_):
-    print(*os.get_terminal_size(1), flush=True)
+    os.write(1, b"%d %d\\n" % tuple(os.get_terminal_size(1)))  # print may not be called while it is at work
 signal.signal(signal.SIGWINCH, look)
 look()
 input()
