@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -692,4 +693,5 @@ def wait_for(condition: Any) -> None:
 
 
 def open_descriptors() -> list[str]:
+    gc.collect()  # what earlier tests left to be closed is not ours
     return sorted(os.listdir("/dev/fd"))
