@@ -124,7 +124,7 @@ def capture_slow(fast: Environment, *, environ: Mapping[str, str] | None = None)
         notes += refused
     unseen: tuple[str, ...] = ()
     machine, unseen = _try(notes, "the hardware", lambda: hardware.full_hardware(environ), (env.hardware, unseen))
-    return replace(env, hardware=machine, notes=(*env.notes, *notes, *unseen))
+    return replace(env, hardware=machine, notes=tuple(dict.fromkeys((*env.notes, *notes, *unseen))))
 
 
 def _try(notes: list[str], what: str, capture: Callable[[], _T], otherwise: _T) -> _T:
