@@ -25,10 +25,13 @@ GROUPS = {
     "ls": "listing runs in a new process",
     "size": "one run in git",
     "wrapper": "gittrack run",
+    "data": "large files and many files into the store",
     "peers": "other trackers, same workloads",
 }
 _MODULES = {"ls": "listing"}
-TOY = Sizes(calls=200, kills=1, files=(5,), points=500, runs=(20,), stored=20, repeats=1)
+TOY = Sizes(
+    calls=200, kills=1, files=(5,), points=500, runs=(20,), stored=20, repeats=1, data_bytes=100_000, data_files=10
+)
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ class Sizes:
     points: int = 1_000_000
     runs: tuple[int, ...] = (1_000, 10_000)
     stored: int = 1_000
+    data_bytes: int = 1_000_000_000
+    data_files: int = 10_000
     repeats: int = 15
 
 

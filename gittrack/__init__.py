@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from gittrack._version import __version__
 
 if TYPE_CHECKING:
+    from gittrack.data.artifact import RunArtifact
     from gittrack.errors import DirtyTree, GittrackError
     from gittrack.fluent import (
         active_run,
         describe,
         experiments,
         finish,
+        get_artifact,
         get_run,
         log_artifact,
         log_artifacts,
@@ -42,12 +44,14 @@ __all__ = [
     "GittrackError",
     "Project",
     "Run",
+    "RunArtifact",
     "Runs",
     "__version__",
     "active_run",
     "describe",
     "experiments",
     "finish",
+    "get_artifact",
     "get_run",
     "log_artifact",
     "log_artifacts",
@@ -74,6 +78,7 @@ _ROOMS = {
     "GittrackError": "gittrack.errors",
     "Project": "gittrack.project",
     "Run": "gittrack.run",
+    "RunArtifact": "gittrack.data.artifact",
     "Runs": "gittrack.run",
 }
 

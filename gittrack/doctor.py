@@ -15,6 +15,7 @@ from gittrack.capture.code import signature
 from gittrack.errors import GittrackError
 from gittrack.git.program import git_version
 from gittrack.ledger import layout
+from gittrack.pointers.hidden import hidden_by_dvc, hidden_by_git
 from gittrack.pointers.setup import has_dvc
 from gittrack.tracking.places import all_folders, live_folder, spare_folder
 
@@ -96,19 +97,13 @@ def _tree(project: Project) -> Iterator[Check]:
 
 
 def _ignored(project: Project) -> Iterator[Check]:
-    root = project.repo.root
-    if root is None:
+    if project.repo.root is None:
         return
-    name = f"{layout.FOLDER}/{layout.METRICS}"
-    if project.repo.run("check-ignore", "-q", "--", name, check=False).returncode == 0:
+    if hidden_by_git(project.repo):
         yield Check(
             ".gitignore", None, "DVC then shows nothing after a checkout of a run", f"take {layout.FOLDER} out of it"
         )
-    try:
-        patterns = (root / ".dvcignore").read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
-        patterns = []
-    if any(pattern.rstrip("/*") in {".", layout.FOLDER, f"/{layout.FOLDER}"} for pattern in patterns):
+    if hidden_by_dvc(project.repo):
         yield Check(
             ".dvcignore",
             None,

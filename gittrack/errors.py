@@ -21,6 +21,9 @@
     ├── RunClosed                    the run is finished already
     ├── RunBusy                      the run is active elsewhere
     ├── MissingExtra                 an optional dependency is not installed
+    ├── SourceChanged                a file changes while it is read
+    ├── ObjectMissing                an object of the store that is not here (also a LookupError)
+    ├── RemoteUnusable               no DVC remote, or one that cannot be reached or refuses us
     └── GateRefused               4  a gate said no
         └── DirtyTree                knows the files
 
@@ -49,11 +52,14 @@ __all__ = [
     "MissingExtra",
     "NoCommitYet",
     "NotARepository",
+    "ObjectMissing",
     "RefConflict",
+    "RemoteUnusable",
     "RepositoryError",
     "RunBusy",
     "RunClosed",
     "SettingsError",
+    "SourceChanged",
     "UnknownRun",
     "UsageError",
 ]
@@ -161,6 +167,18 @@ class RunBusy(GittrackError):
 
 
 class MissingExtra(GittrackError):
+    pass
+
+
+class SourceChanged(GittrackError):
+    pass
+
+
+class ObjectMissing(GittrackError, LookupError):
+    pass
+
+
+class RemoteUnusable(GittrackError):
     pass
 
 

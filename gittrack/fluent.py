@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from gittrack.data.artifact import RunArtifact
 from gittrack.errors import UsageError
 from gittrack.git.repository import current_folder
 from gittrack.index.query import ExperimentSummary
@@ -16,7 +17,8 @@ from gittrack.project import Project
 from gittrack.run import Run, Runs
 from gittrack.settings import SETTINGS_FILE
 from gittrack.tracking.active import ActiveRun, active_runs
-from gittrack.tracking.start import Plan, join_outer
+from gittrack.tracking.join import join_outer
+from gittrack.tracking.plan import Plan
 
 # Per context, so that two tasks of one process may each have a run of their own.
 _stack: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gittrack_runs", default=())
@@ -79,6 +81,9 @@ def start_run(
             description=description,
         )
         run = join_outer(plan)
+        if run is not None:
+            # The project is opened when an artifact is first asked for, and not before.
+            run.find_artifact = lambda text: _project().find_artifact(text)
     if run is None:
         run = _project().start_run(
             name,
@@ -179,8 +184,14 @@ def log_image(image: Any, name: str) -> None:
     _current().log_image(image, name)
 
 
-def use(path: str | os.PathLike[str]) -> Path:
-    return _current().use(path)
+def use(
+    path: str | os.PathLike[str],
+    *,
+    version: str | None = None,
+    etag: str | None = None,
+    allow_changed: bool | None = None,
+) -> Path | str:
+    return _current().use(path, version=version, etag=etag, allow_changed=allow_changed)
 
 
 def finish(status: Status | str = Status.FINISHED, error: Failure | None = None) -> str | None:
@@ -217,6 +228,11 @@ def runs(
 def get_run(name: str, *, experiment: str | None = None) -> Run:
     """One run by any of its names: `@`, a prefix of its id, its name, `best:<metric>` and others."""
     return _project().get_run(name, experiment=experiment)
+
+
+def get_artifact(name: str) -> RunArtifact:
+    """An artifact by `name:latest`, `name:v3` or `name@<run>`; fetched when its bytes are asked for."""
+    return _project().artifact(name)
 
 
 def experiments() -> Sequence[ExperimentSummary]:

@@ -19,13 +19,21 @@ from gittrack.run import Run, Runs
 from gittrack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from gittrack.data.artifact import RunArtifact
+    from gittrack.data.checkout import CheckedOut
+    from gittrack.data.depot import Depot
+    from gittrack.data.gc import Freed, GcPlan
+    from gittrack.data.health import Repaired
+    from gittrack.data.versions import Version
     from gittrack.git.worktree import WorktreeStatus
     from gittrack.index.index import Index
     from gittrack.index.query import ExperimentSummary
     from gittrack.ledger.fsck import Problem
     from gittrack.ledger.read import Damage
     from gittrack.model.run import RunState
+    from gittrack.share import Shared
     from gittrack.tracking.active import ActiveRun
+    from gittrack.tracking.inputs import UsedArtifact
     from gittrack.tracking.recover import LiveView, Recovered
     from gittrack.tracking.wrap import Wrapped
 
@@ -45,6 +53,16 @@ class Project:
         repo = Repository.discover(start)
         return cls(repo, load_settings(repo, os.environ if environ is None else environ))
 
+    @cached_property
+    def depot(self) -> Depot:
+        """Where the bytes of runs are: DVC's cache, the store beside it, the remote."""
+        from gittrack.data.depot import Depot
+
+        return Depot(self.repo, self.settings.artifacts.remote)
+
+    def _run(self, state: RunState) -> Run:
+        return Run(self.repo, state, self.depot)
+
     # --- writing
 
     def start_run(
@@ -63,7 +81,8 @@ class Project:
         console: bool | None = None,
     ) -> ActiveRun:
         """Start a run in this process; see `gittrack.start_run`. `parent_id` is the full id of a run that may be active."""
-        from gittrack.tracking.start import Plan, start
+        from gittrack.tracking.plan import Plan
+        from gittrack.tracking.start import start
 
         plan = Plan(
             name=name,
@@ -77,7 +96,9 @@ class Project:
             allow_dirty=allow_dirty,
             console=console,
         )
-        return start(self.repo, self.settings, plan)
+        run = start(self.repo, self.settings, plan)
+        run.find_artifact = self.find_artifact
+        return run
 
     def run_command(
         self,
@@ -89,9 +110,11 @@ class Project:
         tags: Mapping[str, Any] | None = None,
         parent: str | None = None,
         allow_dirty: str | None = None,
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
     ) -> Wrapped:
         """Run any command to its end as a run: `gittrack run`."""
-        from gittrack.tracking.start import Plan
+        from gittrack.tracking.plan import Plan
         from gittrack.tracking.wrap import run_wrapped
 
         plan = Plan(
@@ -101,8 +124,10 @@ class Project:
             tags=tags or {},
             parent=self._parent(parent),
             allow_dirty=allow_dirty,
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
         )
-        return run_wrapped(self.repo, self.settings, plan, command)
+        return run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
 
     def _parent(self, parent: str | None) -> str | None:
         return None if parent is None else self.get_run(parent).id
@@ -159,6 +184,20 @@ class Project:
         amend(self.repo, layout.run_ref(found.experiment, found.id), changes, author=author)
         return self._by_id(found.id)
 
+    def add_artifact(
+        self, run: Run | str, path: str | os.PathLike[str], *, name: str | None = None, kind: str | None = None
+    ) -> Run:
+        """Add a file or folder to a finished run, as an amendment; named by `name`, else by its last part."""
+        from gittrack.tracking.late import add_artifact
+
+        found = self.get_run(run) if isinstance(run, str) else run
+        if found.commit is None:
+            raise RunBusy(f"run {found.name} is not recorded yet; add to it when it is finished")
+        author = signature(self.repo, os.environ)
+        taken = {one.path for one in found.artifacts}
+        add_artifact(self.repo, self.settings, found.state, path, name=name, kind=kind, taken=taken, author=author)
+        return self._by_id(found.id)
+
     def recover(self, *, force: Sequence[str] = ()) -> list[Recovered]:
         """Record runs whose process vanished; `force` names runs on machines that cannot be seen from here."""
         from gittrack.tracking.recover import recover
@@ -211,7 +250,7 @@ class Project:
         states = index.select(where, experiment=experiment, sort=sort, limit=limit, deleted=deleted)
         cut = limit is not None and len(states) == limit
         total = index.count(where, experiment=experiment, deleted=deleted) if cut else None
-        return Runs([Run(self.repo, state) for state in states], total)
+        return Runs([self._run(state) for state in states], total)
 
     def count(self, filter: str | None = None, *, experiment: str | None = None, deleted: bool = False) -> int:
         from gittrack.index.syntax import parse
@@ -231,7 +270,7 @@ class Project:
             goals=self._direction,
             deleted=deleted,
         )
-        return Run(self.repo, state)
+        return self._run(state)
 
     def _by_id(self, run_id: str) -> Run:
         return self.get_run(run_id, deleted=True)
@@ -263,7 +302,7 @@ class Project:
             )
         where = None if filter is None or not filter.strip() else parse(filter)
         states = index.best(metric, direction, experiment=experiment, where=where, limit=limit)
-        return [Run(self.repo, state) for state in states]
+        return [self._run(state) for state in states]
 
     def keys(self, kind: str) -> list[str]:
         """All keys of `params`, `metrics` or `tags` that any run has."""
@@ -295,19 +334,120 @@ class Project:
         """Why the index had to be made anew or done without; empty when all is well."""
         return self._index.note
 
+    # --- artifacts
+
+    def artifact_versions(self, name: str) -> list[Version]:
+        """The versions of a named artifact, oldest first; raises UnknownRun when no run has one of that name."""
+        from gittrack.data.versions import versions_of
+
+        found = versions_of(name, self._current().with_artifact(name))
+        if not found:
+            from difflib import get_close_matches
+
+            known = self.artifact_names()
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "; 'gittrack artifact ls' lists them" if known else ""
+            raise UnknownRun(f"no run has an artifact called {name!r}{hint}")
+        return found
+
+    def artifact_names(self) -> list[str]:
+        """Every name that an artifact of any run has, sorted."""
+        return sorted({name for run in self._current().with_artifact() for name in run.artifacts})
+
+    def artifact(self, text: str) -> RunArtifact:
+        """An artifact by `name:latest`, `name:v3`, `name@<run>`, or its name alone, which means the latest."""
+        from gittrack.data.artifact import RunArtifact
+        from gittrack.data.versions import newest
+
+        name, at, run = text.partition("@")
+        if at:
+            return self.get_run(run).artifact(name)
+        name, _, wanted = text.partition(":")
+        versions = self.artifact_versions(name)
+        if wanted in ("", "latest"):
+            found = newest(versions)
+            return RunArtifact(self.depot, found.runs[-1], found.artifact)
+        number = wanted.removeprefix("v")
+        if not number.isdecimal() or not 1 <= int(number) <= len(versions):
+            raise UnknownRun(f"artifact {name!r} has no version {wanted!r}; it has v1 to v{len(versions)}")
+        found = versions[int(number) - 1]
+        return RunArtifact(self.depot, found.run, found.artifact)
+
+    def find_artifact(self, text: str) -> UsedArtifact:
+        """An artifact of a run as the input of another, brought to this machine."""
+        from gittrack.tracking.inputs import UsedArtifact
+
+        found = self.artifact(text)
+        if found.run.commit is None:
+            raise RunBusy(f"run {found.run.name} is still active; use its artifacts when it is finished")
+        return UsedArtifact(found.artifact, found.run.id, found.run.commit, found.path())
+
+    def check_out(
+        self, run: Run | str, *, worktree: Path | None = None, branch: str | None = None, data: bool = True
+    ) -> CheckedOut:
+        """The whole state of a run in a new worktree, or on a new branch; the user's own tree stays as it is."""
+        from gittrack.data.checkout import check_out_branch, check_out_worktree
+
+        found = self.get_run(run) if isinstance(run, str) else run
+        if branch is not None:
+            return check_out_branch(self.depot, found.state, branch, data=data)
+        top = self.repo.root or self.repo.git_dir
+        folder = worktree if worktree is not None else top.with_name(f"{top.name}-{_file_name(found.name)}")
+        return check_out_worktree(self.depot, found.state, folder, data=data)
+
+    # --- sharing
+
+    def push(self, remote: str | None = None, *, data: bool = True, experiment: str | None = None) -> Shared:
+        """Share runs through a git remote, their data first; see `gittrack push`."""
+        from gittrack.share import push
+
+        return push(self.repo, self.depot, self._all_states(experiment), remote, data=data)
+
+    def fetch(self, remote: str | None = None, *, data: bool = True, everything: bool = False) -> Shared:
+        """Runs of a git remote that are new here, with their data; `everything`: also what older runs still lack."""
+        from gittrack.share import fetch
+
+        return fetch(self.repo, self.depot, self._all_states, remote, data=data, everything=everything)
+
+    def _all_states(self, experiment: str | None = None) -> list[RunState]:
+        return self._current().select(experiment=experiment, deleted=True)
+
     # --- health
+
+    def plan_gc(self) -> GcPlan:
+        """What `gittrack gc` would free, by the retention policy of the settings."""
+        from gittrack.data.gc import plan_gc
+
+        return plan_gc(self.depot, self._all_states(), self.settings.artifacts.retention, direction=self._direction)
+
+    def run_gc(self, plan: GcPlan) -> Freed:
+        from gittrack.data.gc import run_gc
+
+        return run_gc(self.depot, plan)
+
+    def repair(self) -> Repaired:
+        """Make whole what can be of the data of runs; `fsck` afterwards tells what could not."""
+        from gittrack.data.health import examine, expose_all, repair
+
+        states = self._all_states()
+        done = repair(self.depot, examine(self.depot, states))
+        expose_all(self.depot, states)
+        return done
 
     def init(self) -> list[str]:
         """Make the repository ready; returns what was done, a line each."""
         from gittrack.setup import set_up
 
-        return set_up(self.repo)
+        return set_up(self.repo, self.settings)
 
     def fsck(self) -> list[Problem]:
         """Every run read back whole; returns what is damaged, and where the index differs from git."""
+        from gittrack.data.health import examine
+        from gittrack.data.health import problems as data_problems
         from gittrack.ledger.fsck import Problem, fsck
 
         problems = list(fsck(self.repo))
+        problems += data_problems(self.depot, examine(self.depot, self._all_states()))
         problems += [
             Problem(str(one.folder), one.problem, "mend what it names, then run 'gittrack recover'")
             for one in self.recover()
@@ -329,3 +469,8 @@ class Project:
         kept = {state.id: state for state in self._current().select(deleted=True) if state.commit is not None}
         # repr, because a NaN equals nothing, not even itself.
         return repr(sorted(anew.items())) == repr(sorted((key, kept[key]) for key in kept if key in anew))
+
+
+def _file_name(name: str) -> str:
+    """A run's name as the end of a folder's."""
+    return "".join(one if one.isalnum() or one in "-_." else "-" for one in name).strip(".-") or "run"

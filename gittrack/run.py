@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
+from gittrack.data.artifact import RunArtifact
+from gittrack.data.depot import Depot
 from gittrack.errors import MissingExtra, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
@@ -18,6 +20,7 @@ from gittrack.ledger.read import (
     read_record,
 )
 from gittrack.live.replay import Replay
+from gittrack.model.amendment import all_added
 from gittrack.model.codec import state_to_json, strict, summary_to_dict, time_to_text
 from gittrack.model.metric import History, summarize
 
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
 class Run:
     """One run as it is known now: amendments folded in, details read from git when they are asked for."""
 
-    def __init__(self, repository: Repository, state: RunState) -> None:
+    def __init__(self, repository: Repository, state: RunState, depot: Depot | None = None) -> None:
         self._repository = repository
         self.state = state
+        self._depot = depot or Depot(repository)
 
     def __repr__(self) -> str:
         return f"<Run {self.experiment}/{self.name} {self.id[:8]} {self.status}>"
@@ -132,7 +136,23 @@ class Run:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        return () if self.state.commit is None else self.record.artifacts
+        """What the run made, and what was added to it later, by path."""
+        if self.state.commit is None:
+            return ()
+        found = {one.path: one for one in self.record.artifacts}
+        if self.state.head != self.state.commit:
+            found |= all_added(self.amendments)
+        return tuple(found[path] for path in sorted(found))
+
+    def artifact(self, name: str) -> RunArtifact:
+        """One artifact by its name or path; raises UnknownRun when the run has no such artifact."""
+        found = [one for one in self.artifacts if one.name == name] or [
+            one for one in self.artifacts if one.path == name
+        ]
+        if not found:
+            known = ", ".join(one.called for one in self.artifacts[:10]) or "none"
+            raise UnknownRun(f"run {self.name} has no artifact {name!r}; it has {known}")
+        return RunArtifact(self._depot, self.state, found[-1])
 
     @cached_property
     def amendments(self) -> tuple[Amendment, ...]:
@@ -180,6 +200,11 @@ class Run:
         """One file of the run's `.gittrack/` folder, such as `artifacts/confusion.png`."""
         if self.state.commit is None:
             raise UnknownRun(f"run {self.name} is still active and has no files in git yet")
+        inside = path.removeprefix(f"{layout.ARTIFACTS}/")
+        if inside != path:
+            made = next((one for one in self.artifacts if one.path == inside), None)
+            if made is not None:
+                return RunArtifact(self._depot, self.state, made).read_bytes()
         return read_file(self._repository, self.state.commit, path)
 
     # --- as JSON
@@ -209,7 +234,7 @@ class Run:
             "summary": {key: strict(summary_to_dict(one)) for key, one in record.summary.items()},
             "environment": strict(self.environment.to_dict()),
             "inputs": [dict(one) for one in record.inputs],
-            "artifacts": [one.to_dict() for one in record.artifacts],
+            "artifacts": [one.to_dict() for one in self.artifacts],
             "host": record.host,
             "job": dict(record.job),
             "warnings": list(record.warnings),

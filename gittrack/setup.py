@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gittrack.errors import RepositoryError
 from gittrack.git.repository import Repository
 from gittrack.pointers.setup import set_up_dvc
-from gittrack.settings import SETTINGS_FILE
+from gittrack.settings import SETTINGS_FILE, Settings
 from gittrack.settings.template import TEMPLATE
 
 
-def set_up(repository: Repository) -> list[str]:
-    """Write the settings file and set up DVC where they are missing; returns what was done, a line each.
+def set_up(repository: Repository, settings: Settings) -> list[str]:
+    """Write the settings file, set up DVC and the place for run data where they are missing; returns what was done.
 
     Safe to repeat. Neither the index nor a commit is touched: the last line says what to commit.
     """
@@ -21,12 +23,12 @@ def set_up(repository: Repository) -> list[str]:
         )
     done = []
     written = []
-    settings = root / SETTINGS_FILE
-    if settings.exists():
+    place = root / SETTINGS_FILE
+    if place.exists():
         done.append(f"{SETTINGS_FILE} is there and stays as it is")
     else:
-        settings.parent.mkdir(exist_ok=True)
-        settings.write_text(TEMPLATE, encoding="utf-8")
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(TEMPLATE, encoding="utf-8")
         done.append(f"wrote {SETTINGS_FILE}: every setting with its default, commented out")
         written.append(SETTINGS_FILE)
     files = set_up_dvc(root)
@@ -35,6 +37,9 @@ def set_up(repository: Repository) -> list[str]:
         written += files
     else:
         done.append("DVC is set up already")
+    more, changed = _set_up_remotes(repository, root, settings)
+    done += more
+    written += [name for name in changed if name not in written]
     ignored = [
         name for name in written if repository.run("check-ignore", "-q", "--", name, check=False).returncode == 0
     ]
@@ -47,3 +52,20 @@ def set_up(repository: Repository) -> list[str]:
     if repository.resolve("HEAD") is None:
         done.append("the repository has no commit yet; runs need one")
     return done
+
+
+def _set_up_remotes(repository: Repository, root: Path, settings: Settings) -> tuple[list[str], list[str]]:
+    """What to say of the remotes for the data of runs, and the committed files that changed."""
+    from gittrack.pointers.places import find_places
+    from gittrack.pointers.remote import RUN_DATA, base_remote, set_up_remote
+
+    base = base_remote(root, settings.artifacts.remote, common_dir=repository.common_dir)
+    changed = set_up_remote(root, base, find_places(repository.common_dir, root).keep)
+    if base is None:
+        text = "there is no DVC remote yet, so 'gittrack push' has no place for data"
+        return [f"{text}; 'dvc remote add -d store URL', then 'gittrack init' again"], []
+    if ".dvc/config" in changed:
+        return [f"data of runs go to DVC's remote {base!r}, below gittrack/: 'dvc pull -r {RUN_DATA}' reads them"], [
+            ".dvc/config"
+        ]
+    return [], []

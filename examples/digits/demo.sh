@@ -33,13 +33,20 @@ if [ -e "$folder" ]; then
     echo "$folder exists and was not made by this demo: name another folder" >&2
     exit 1
   fi
-  rm -rf "$folder"
+  rm -rf "$folder" "$folder-remotes" "$folder-clone"
 fi
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
+remotes=$folder-remotes clone=$folder-clone
+for one in "$remotes" "$clone"; do
+  if [ -e "$one" ]; then
+    echo "$one exists and was not made by this demo: name another folder" >&2
+    exit 1
+  fi
+done
 cd "$folder"
 
-note "A fresh repository: the example's files, the data, the first commit"
+note "A fresh repository: the example's files, the data under DVC, the first commit"
 git init --quiet --initial-branch=main
 touch "$made_by_us"
 git config user.name "Demo"
@@ -47,8 +54,11 @@ git config user.email "demo@example.org"
 git config commit.gpgsign false
 cp -R "$here/.gittrack" "$here/.gitignore" "$here/prepare.py" "$here/train.py" "$here/README.md" .
 t 'python prepare.py'
+t 'dvc init --quiet'
+t 'dvc remote add --default store "$remotes/data"'
+t 'dvc add --quiet data/digits.csv'
 t 'gittrack init'
-t 'git add --all && git commit --quiet -m "Handwritten digits: data, training, settings"'
+t 'git add --all && git commit --quiet -m "Handwritten digits: training, settings, a pointer to the data"'
 
 note "Six runs of four models"
 t 'gittrack run -e digits -n linear -- python train.py --model logistic'
@@ -81,4 +91,27 @@ t "git log --oneline -3 experiments/digits/$run"
 t "git show experiments/digits/$run:.gittrack/metrics.json"
 t 'git status --short --branch'
 
-note "The repository is in $folder"
+note "Models and data: what the runs made, and which data they read"
+t 'gittrack artifact ls'
+t 'gittrack artifact ls digits-mlp'
+t 'gittrack show net-128 inputs'
+
+note "A team: runs go to the git remote, their data to the DVC remote"
+git init --quiet --bare --initial-branch=main "$remotes/origin.git"
+t 'git remote add origin "$remotes/origin.git" && git push --quiet origin main'
+t 'gittrack push'
+
+note "A second clone gets a model back with one command"
+t 'git clone --quiet "$remotes/origin.git" "$clone" && cd "$clone"'
+t 'gittrack fetch'
+t 'gittrack artifact get digits-forest:latest -o models'
+t 'gittrack fsck'
+
+note "And with nothing but git and DVC"
+t "git checkout --quiet --detach refs/experiments/digits/$run"
+t 'dvc pull --quiet -r gittrack'
+t 'dvc status'
+t 'ls -l data .gittrack/artifacts/out'
+t 'git checkout --quiet main'
+
+note "The repository is in $folder, the clone in $clone"

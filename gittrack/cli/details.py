@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.compare.align import natural
 from gittrack.model.codec import time_to_text
+from gittrack.model.input import Input
 from gittrack.report.numbers import ago, column, duration, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
@@ -39,8 +40,8 @@ def details(run: Run, now: float, *, room: int | None, paint: Paint | None) -> I
     yield from section("params", _pairs(state.params, inner))
     yield from section("metrics", _metrics(run, record, inner, paint))
     if record is not None:
-        yield from section("inputs", [escape(_flat(one)) for one in record.inputs])
-        yield from section("artifacts", _artifacts(record, inner))
+        yield from section("inputs", _inputs(record, inner))
+        yield from section("artifacts", _artifacts(run, inner))
         yield from section("environment", _environment(run.environment))
         yield from section("error", _error(record))
         yield from section("warnings", [escape(one) for one in record.warnings])
@@ -123,14 +124,15 @@ def _metrics(run: Run, record: RunRecord | None, room: int | None, paint: Paint 
     return as_text(columns, room=room, paint=paint)
 
 
-def _artifacts(record: RunRecord, room: int | None) -> list[str]:
-    if not record.artifacts:
+def _artifacts(run: Run, room: int | None) -> list[str]:
+    found = run.artifacts
+    if not found:
         return []
-    found = record.artifacts
     return as_text(
         [
             Column("", tuple(one.path for one in found)),
             Column("", tuple(size(one.size) for one in found), align="right"),
+            Column("", tuple("" if one.nfiles is None else f"{one.nfiles:,} files" for one in found)),
             Column("", tuple(one.kind or "" for one in found)),
             Column("", tuple(one.name or "" for one in found)),
         ],
@@ -197,9 +199,35 @@ def _change(key: str, value: Any) -> str:
     return f"{key.replace(':', ' ', 1)} {'removed' if value is None else f'= {exact(value)}'}"
 
 
-def _flat(one: Mapping[str, Any]) -> str:
-    rest = " ".join(f"{key}={exact(value)}" for key, value in one.items() if key != "path")
-    return f"{one.get('path', '?')}  {rest}".rstrip()
+_KEPT_BY = {"dvc": "tracked by DVC", "git": "in git", "uri": "a reference"}
+
+
+def _inputs(record: RunRecord, room: int | None) -> list[str]:
+    found = [Input.from_dict(one) for one in record.inputs]
+    if not found:
+        return []
+    return as_text(
+        [
+            Column("", tuple(one.path for one in found)),
+            Column("", tuple("" if one.size is None else size(one.size) for one in found), align="right"),
+            Column("", tuple((one.md5 or one.version or one.etag or "")[:12] for one in found)),
+            Column("", tuple(_kept_by(one) for one in found)),
+        ],
+        room=room,
+    )
+
+
+def _kept_by(one: Input) -> str:
+    """Who keeps the version of an input, and what a reader should mind."""
+    if one.changed:
+        text = f"changed: not what {one.pointer} names"
+    elif one.tracked_by == "run":
+        text = f"{one.artifact} of run {(one.run or '')[:8]}"
+    elif one.tracked_by == "uri" and not (one.version or one.etag):
+        text = "a reference without a version"
+    else:
+        text = _KEPT_BY.get(one.tracked_by or "", "unversioned")
+    return text if one.declared else f"{text}, not declared"
 
 
 def value_lines(value: Any, key: str = "") -> list[str]:

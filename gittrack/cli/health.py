@@ -7,6 +7,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.errors import GateRefused, GittrackError
+from gittrack.report.numbers import size
 from gittrack.report.text import escape, pad, width
 
 _SIGNS = {True: ("ok", "good"), None: ("note", "warn"), False: ("wrong", "bad")}
@@ -36,21 +37,33 @@ def doctor(app: App, as_json: bool) -> None:
         raise click.exceptions.Exit(GittrackError.exit_code)
 
 
-@click.command(short_help="check every run for damage")
+@click.command(short_help="check every run and its data for damage")
+@click.option("--repair", is_flag=True, help="Make whole what can be: from another copy here, or from the remote.")
 @json_option
 @click.pass_obj
-def fsck(app: App, as_json: bool) -> None:
-    """Read every run back and check it; exit code 4 if anything is damaged."""
-    problems = app.project.fsck()
+def fsck(app: App, repair: bool, as_json: bool) -> None:
+    """Read every run and its data back and check them; exit code 4 if anything is damaged or lost."""
+    project = app.project
+    if repair:
+        done = project.repair()
+        if done.objects:
+            fetched = f", {size(done.bytes)} of it from the remote" if done.bytes else ""
+            app.console.note(f"repaired {done.objects:,} {'object' if done.objects == 1 else 'objects'}{fetched}")
+    problems = project.fsck()
     if as_json:
-        app.console.json([{"where": one.where, "reason": one.reason, "next_step": one.next_step} for one in problems])
+        app.console.json(
+            [
+                {"where": one.where, "reason": one.reason, "next_step": one.next_step, "harmless": one.harmless}
+                for one in problems
+            ]
+        )
     else:
         for one in problems:
             app.console.line(escape(f"{one.where}: {one.reason}"))
             if one.next_step:
                 app.console.line(f"  -> {escape(one.next_step)}")
-        if not problems:
-            count = app.project.count(deleted=True)
+        if all(one.harmless for one in problems):
+            count = project.count(deleted=True)
             app.console.line(f"{count:,} {'run' if count == 1 else 'runs'}, nothing is damaged")
-    if problems:
+    if not all(one.harmless for one in problems):
         raise click.exceptions.Exit(GateRefused.exit_code)

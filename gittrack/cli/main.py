@@ -40,9 +40,17 @@ SECTIONS: dict[str, dict[str, str]] = {
         "rm": "amend:rm",
         "restore": "amend:restore",
     },
+    "Get and share": {
+        "artifact": "artifact:artifact",
+        "checkout": "checkout:checkout",
+        "push": "share:push",
+        "fetch": "share:fetch",
+        "pull": "share:pull",
+    },
     "Health": {
         "doctor": "health:doctor",
         "fsck": "health:fsck",
+        "gc": "gc:gc",
     },
 }
 _PLACES = {name: place for section in SECTIONS.values() for name, place in section.items()}

@@ -40,6 +40,8 @@ class _Run(click.Command):
 @click.option("-p", "--param", "params", metavar="K=V", multiple=True, help="Record a param.")
 @click.option("-t", "--tag", "tags", metavar="K=V", multiple=True, help="Set a run tag.")
 @click.option("--parent", metavar="RUN", shell_complete=complete_runs, help="The run it belongs to.")
+@click.option("--input", "inputs", metavar="PATH", multiple=True, help="What it reads: a path, NAME:v3, a URI.")
+@click.option("--output", "outputs", metavar="PATH", multiple=True, help="A file or folder to keep when it has ended.")
 @click.option(
     "--allow-dirty",
     type=click.Choice(["none", "tracked", "all"]),
@@ -55,6 +57,8 @@ def run(
     params: tuple[str, ...],
     tags: tuple[str, ...],
     parent: str | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     allow_dirty: str | None,
     command: tuple[str, ...],
 ) -> None:
@@ -73,6 +77,8 @@ def run(
         tags=dict(parse_assignment(one, "run tag") for one in tags),
         parent=parent,
         allow_dirty=allow_dirty,
+        inputs=inputs,
+        outputs=outputs,
     )
     called = f"{done.run.experiment}/{done.run.name} ({done.run.id[:8]})"
     if done.commit is None:

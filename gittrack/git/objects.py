@@ -85,6 +85,22 @@ class ObjectBatch:
         kept = [entry for entry in entries if entry[0] != os.fsencode(name)]
         return self.folder({}, base=[*kept, (os.fsencode(name), FOLDER, folder)])
 
+    def put(self, repository: Repository, entries: Iterable[tuple[bytes, int, str]], files: Mapping[str, str]) -> str:
+        """A tree of `entries` with files put in, `path -> blob id`, at any depth; what else lies there stays."""
+        kept = {name: (mode, object_id) for name, mode, object_id in entries}
+        below: dict[bytes, dict[str, str]] = {}
+        for path, object_id in files.items():
+            first, slash, rest = path.partition("/")
+            if slash:
+                below.setdefault(os.fsencode(first), {})[rest] = object_id
+            else:
+                kept[os.fsencode(first)] = (REGULAR, object_id)
+        for name, inner in below.items():
+            mode, object_id = kept.get(name, (0, ""))
+            there = read_tree(repository, object_id) if mode == FOLDER else []
+            kept[name] = (FOLDER, self.put(repository, there, inner))
+        return self.folder({}, base=[(name, *rest) for name, rest in kept.items()])
+
     def commit(
         self,
         *,

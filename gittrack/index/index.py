@@ -122,6 +122,10 @@ class Index:
         """The names of the newest runs."""
         return self._safely(lambda db: query.names(db, Selection(None, experiment), limit))
 
+    def with_artifact(self, name: str | None = None, *, experiment: str | None = None) -> list[RunState]:
+        """Runs that have an artifact of this name (None: any name), newest first; deleted ones do not count."""
+        return self._safely(lambda db: query.with_artifact(db, name, Selection(None, experiment)))
+
     # --- the file behind it
 
     def close(self) -> None:

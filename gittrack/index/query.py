@@ -129,6 +129,14 @@ def names(connection: sqlite3.Connection, selection: Selection, limit: int) -> l
     return list(dict.fromkeys(name for (name,) in rows))
 
 
+def with_artifact(connection: sqlite3.Connection, name: str | None, selection: Selection) -> list[RunState]:
+    """Runs that have an artifact of this name, or a named one at all; newest first."""
+    condition, values = _condition(connection, selection, 0)
+    some = "SELECT run FROM artifact" + ("" if name is None else " WHERE name = ?")
+    named = [] if name is None else [encodable(name)]
+    return _found(connection, f"run.n IN ({some}) AND {condition}", [*named, *values])
+
+
 def _bound(limit: int | None) -> int:
     return -1 if limit is None else min(limit, 2**63 - 1)
 

@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 from gittrack.index.filter import NUMBER
-from gittrack.model.codec import number_to_json, param_from_json, param_to_json
+from gittrack.model.codec import (
+    artifact_to_json,
+    artifacts_from_json,
+    number_to_json,
+    param_from_json,
+    param_to_json,
+)
 from gittrack.model.run import RunState, Status
 
 KINDS = ("params", "metrics", "tags")
@@ -55,9 +61,10 @@ def to_row(state: RunState, head: str | None) -> Row:
 
 
 def to_doc(state: RunState) -> bytes:
-    """`[params, metrics, tags]` as JSON."""
+    """`[params, metrics, tags]` as JSON, and the named artifacts as a fourth where there are any."""
+    more = [{name: artifact_to_json(one) for name, one in state.artifacts.items()}] if state.artifacts else []
     try:
-        doc = orjson.dumps((state.params, state.metrics, state.tags))
+        doc = orjson.dumps((state.params, state.metrics, state.tags, *more))
         # The careful way for what may need it: orjson writes null for what is not finite, and "$..." is an escape.
         if b"null" not in doc and b'"$' not in doc:
             return doc
@@ -67,6 +74,7 @@ def to_doc(state: RunState) -> bytes:
         {key: param_to_json(value) for key, value in state.params.items()},
         {key: number_to_json(value) for key, value in state.metrics.items()},
         dict(state.tags),
+        *more,
     )
     try:
         return orjson.dumps(plain)
@@ -77,7 +85,9 @@ def to_doc(state: RunState) -> bytes:
 def from_row(row: Row, doc: bytes) -> RunState:
     """The run of a row in the order of COLUMNS; raises sqlite3.DatabaseError for one that is damaged."""
     try:
-        params, metrics, tags = orjson.loads(doc)
+        params, metrics, tags, *more = orjson.loads(doc)
+        if len(more) > 1:
+            raise ValueError("it has too many parts")
         return RunState(
             id=row[0],
             head=row[1],
@@ -104,18 +114,27 @@ def from_row(row: Row, doc: bytes) -> RunState:
             },
             metrics={key: float(value) for key, value in metrics.items()},
             tags=tags,
+            artifacts=artifacts_from_json(more[0]) if more else {},
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise sqlite3.DatabaseError(f"a row is damaged: {error}") from error
 
 
 def doc_values(doc: bytes) -> dict[str, dict[str, Any]]:
     """Params, metrics and tags of a run, by kind, as JSON has them."""
     try:
-        params, metrics, tags = orjson.loads(doc)
+        params, metrics, tags, *_ = orjson.loads(doc)
     except ValueError as error:
         raise sqlite3.DatabaseError(f"a row is damaged: {error}") from error
     return {"params": params, "metrics": metrics, "tags": tags}
+
+
+def doc_artifacts(doc: bytes) -> list[str]:
+    """The names of a run's named artifacts."""
+    try:
+        return [name for names in orjson.loads(doc)[3:] for name in names]
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"a row is damaged: {error}") from error
 
 
 def to_cell(kind: str, value: Any) -> Cell | None:

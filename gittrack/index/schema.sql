@@ -24,11 +24,18 @@ CREATE TABLE run (
 CREATE INDEX run_newest ON run (started DESC, id);
 CREATE INDEX run_active ON run (id) WHERE head IS NULL;
 
--- [params, metrics, tags] as JSON: apart from `run`, so that a scan of runs stays small.
+-- [params, metrics, tags] as JSON, and named artifacts where there are any: apart from `run`, so that a scan stays small.
 CREATE TABLE doc (
     n     INTEGER PRIMARY KEY,
     json  BLOB NOT NULL
 );
+
+-- Which runs have an artifact of a name.
+CREATE TABLE artifact (
+    name  TEXT NOT NULL,
+    run   INTEGER NOT NULL,
+    PRIMARY KEY (name, run)
+) WITHOUT ROWID;
 
 -- Every key in use, and by how many runs.
 CREATE TABLE key (

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from gittrack._version import __version__
-from gittrack.index.rows import COLUMNS, KINDS, Row, doc_values, to_cell, to_doc, to_row
+from gittrack.index.rows import COLUMNS, KINDS, Row, doc_artifacts, doc_values, encodable, to_cell, to_doc, to_row
 from gittrack.ledger.read import Damage
 from gittrack.model.run import RunState
 
@@ -75,6 +75,9 @@ class Writer:
             self._counts.subtract((kind, name) for name in values)
         self._db.execute("DELETE FROM run WHERE n = ?", (n,))
         self._db.execute("DELETE FROM doc WHERE n = ?", (n,))
+        self._db.executemany(
+            "DELETE FROM artifact WHERE name = ? AND run = ?", [(one, n) for one in doc_artifacts(doc)]
+        )
         self._db.executemany("DELETE FROM cell WHERE key = ? AND run = ?", [(key, n) for key, _, _ in self._filled])
         if head is not None:
             self._sum -= int(head, 16)
@@ -84,6 +87,9 @@ class Writer:
         self._next += len(entries)
         self._db.executemany(_INSERT, [(n, *one.row) for n, one in enumerate(entries, first)])
         self._db.executemany("INSERT INTO doc VALUES (?, ?)", [(n, one.doc) for n, one in enumerate(entries, first)])
+        named = [(encodable(name), n) for n, one in enumerate(entries, first) for name in one.state.artifacts]
+        if named:
+            self._db.executemany("INSERT OR IGNORE INTO artifact VALUES (?, ?)", named)
         self._sum += sum(int(one.row[1], 16) for one in entries if one.row[1] is not None)
         for kind in KINDS:
             names = Counter(chain.from_iterable(getattr(one.state, kind) for one in entries))

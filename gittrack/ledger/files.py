@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gittrack.errors import CorruptRecord
 from gittrack.ledger import layout
+from gittrack.model.artifact import Artifact
 from gittrack.model.codec import flat_metrics, record_from_dict, record_to_dict, strict
 from gittrack.model.environment import Environment
 from gittrack.model.metric import History
 from gittrack.model.param import flatten, unflatten
 from gittrack.model.run import RunRecord
+from gittrack.pointers.dvcfile import pointer_file
 
 _DVC_YAML = """\
 params:
@@ -55,7 +58,29 @@ def run_files(
         files[layout.CONSOLE] = console
     for path, data in (artifacts or {}).items():
         files[f"{layout.ARTIFACTS}/{path}"] = data
+    return {**files, **pointer_files(record.artifacts)}
+
+
+def pointer_files(artifacts: Iterable[Artifact]) -> dict[str, bytes]:
+    """A `.dvc` file for each artifact that lies in DVC's cache, and a `.gitignore` that names them: a checkout stays clean."""
+    pointers = [one for one in artifacts if one.pointer]
+    if not pointers:
+        return {}
+    files = {
+        f"{layout.ARTIFACTS}/{one.path}{layout.POINTER_SUFFIX}": pointer_file(
+            one.as_pointer(), one.path.rpartition("/")[2]
+        )
+        for one in pointers
+    }
+    lines = sorted(f"/{layout.ARTIFACTS}/{_ignored(one.path)}\n" for one in pointers)
+    files[layout.IGNORE] = "".join(lines).encode("utf-8")
     return files
+
+
+def _ignored(path: str) -> str:
+    """A path as a pattern that matches nothing else (gitignore(5))."""
+    escaped = re.sub(r"([*?\[\]\\])", r"\\\1", path)
+    return re.sub(r" $", r"\\ ", escaped)
 
 
 # --- YAML and JSON

@@ -25,11 +25,12 @@ from gittrack.model.run import RunRecord, RunState
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and what a person can do."""
+    """One thing that is wrong: where, what, and what a person can do; `harmless`: only to be known."""
 
     where: str
     reason: str
     next_step: str
+    harmless: bool = False
 
 
 _FETCH = "fetch the run again from a clone that has it ('git fetch <remote> <ref>')"
@@ -87,10 +88,15 @@ def _record(record: RunRecord, state: RunState, ref: RunRef) -> Iterator[Problem
 
 
 def _artifacts(repository: Repository, record: RunRecord, commit: str, ref: RunRef) -> Iterator[Problem]:
-    paths = {f"{layout.ARTIFACTS}/{one.path}": one for one in record.artifacts}
+    paths = {
+        f"{layout.ARTIFACTS}/{one.path}{layout.POINTER_SUFFIX if one.pointer else ''}": one for one in record.artifacts
+    }
     for path, data in read_files(repository, commit, paths).items():
         one = paths[path]
         if data is None:
             yield Problem(ref.ref, f"artifact {one.path!r} is missing", _FETCH)
+        elif one.pointer:
+            if not data.startswith(b"outs:") or one.md5.encode() not in data:
+                yield Problem(ref.ref, f"the pointer of artifact {one.path!r} is not what its record says", _FETCH)
         elif hashlib.md5(data, usedforsecurity=False).hexdigest() != one.md5:
             yield Problem(ref.ref, f"artifact {one.path!r} has other bytes than its record says", _FETCH)

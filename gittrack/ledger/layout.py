@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gittrack.model.amendment import Amendment
+from gittrack.model.amendment import ARTIFACT_PREFIX, Amendment
 from gittrack.model.names import ID_LENGTH
 from gittrack.model.run import RunState
 
@@ -21,13 +21,15 @@ KEPT = "refs/gittrack/live/"
 FOLDER = ".gittrack"
 CONFIG = "config.yaml"  # the user's own, kept as it is
 RUN, PARAMS, METRICS, ENVIRONMENT = "run.yaml", "params.yaml", "metrics.json", "environment.yaml"
-PLOTS, HISTORY, CONSOLE, ARTIFACTS, DVC = (
+PLOTS, HISTORY, CONSOLE, ARTIFACTS, DVC, IGNORE = (
     "plots/metrics",
     "history.parquet",
     "console.log",
     "artifacts",
     "dvc.yaml",
+    ".gitignore",
 )
+POINTER_SUFFIX = ".dvc"
 WHOLE_LINE = "record.json"  # only where the record line in the message was cut short
 OURS = frozenset({RUN, PARAMS, METRICS, ENVIRONMENT, "plots", HISTORY, CONSOLE, ARTIFACTS, DVC, WHOLE_LINE})
 
@@ -120,6 +122,8 @@ def _change_subject(changes: Mapping[str, str | bool | None]) -> str:
             words.append("describe")
         elif key == "name":
             words.append(f"rename to {value}")
+        elif key.startswith(ARTIFACT_PREFIX):
+            words.append(f"add artifact {key[len(ARTIFACT_PREFIX) :]}")
         elif value is None:
             words.append(f"remove {key.replace(':', ' ', 1)}")
         else:
@@ -181,10 +185,12 @@ _SHORTER: tuple[tuple[str, float], ...] = (
     ("description", 500),
     ("command", 500),
     ("tags", 1 / 3),
+    ("artifacts", 1 / 3),
     ("metrics", 0),
     ("description", 0),
     ("command", 0),
     ("tags", 0),
+    ("artifacts", 0),
 )
 
 
@@ -199,7 +205,7 @@ def fit_line(plain: dict[str, Any], dump: Callable[[dict[str, Any]], bytes]) -> 
         over = len(dump(plain)) - LINE_LIMIT
         if over <= 0:
             break
-        values = record[field]
+        values = record.get(field) or {}
         if isinstance(values, str):
             record[field] = values[: int(keep)]
             continue

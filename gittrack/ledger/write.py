@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, RepositoryError, UnknownRun
-from gittrack.git.objects import ObjectBatch, Signature, parse_tree, publish
+from gittrack.git.objects import ObjectBatch, Signature, parse_tree, publish, read_tree
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import Chain, read_chain
 from gittrack.model.amendment import Amendment
+from gittrack.model.artifact import Artifact
 from gittrack.model.codec import amendment_to_line, state_to_line
 from gittrack.model.run import RunRecord
 
@@ -103,11 +104,10 @@ def _already_there(
 
 def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapping[str, bytes]) -> str:
     """The code's tree with our folder in it; a `.gittrack/` that the user committed keeps what is not ours."""
-    found = {
-        name: data
-        for name, kind, data in repository.read_objects([f"{code}^{{tree}}", f"{code}:{layout.FOLDER}"])
-        if kind == "tree"
-    }
+    users_own = f"{code}:{layout.FOLDER}/{layout.IGNORE}"
+    names = [f"{code}^{{tree}}", f"{code}:{layout.FOLDER}", *([users_own] if layout.IGNORE in files else [])]
+    kinds = dict.fromkeys(names, "tree") | {users_own: "blob"}
+    found = {name: data for name, kind, data in repository.read_objects(names) if kind == kinds[name]}
     if f"{code}^{{tree}}" not in found:
         raise CorruptRecord(
             f"the code of the run, commit {code}, is not in the repository any more; fetch it, then run 'gittrack recover'"
@@ -116,8 +116,10 @@ def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapp
     ours = [
         entry
         for entry in parse_tree(found.get(f"{code}:{layout.FOLDER}", b""), repository.object_format)
-        if entry[0].decode("utf-8", "replace") not in layout.OURS
+        if entry[0].decode("utf-8", "replace") not in layout.OURS | files.keys()
     ]
+    if found.get(users_own):
+        files = {**files, layout.IGNORE: found[users_own].rstrip(b"\n") + b"\n" + files[layout.IGNORE]}
     folder = batch.folder({path: batch.blob(data) for path, data in files.items()}, base=ours)
     return batch.graft(root, layout.FOLDER, folder)
 
@@ -129,8 +131,13 @@ def amend(
     *,
     author: Signature,
     now: float | None = None,
+    added: Sequence[Artifact] = (),
+    contents: Mapping[str, bytes] | None = None,
 ) -> str:
-    """Add one amendment to the run at `ref` and return its commit; changes of others in the meantime are kept."""
+    """Add one amendment to the run at `ref` and return its commit; changes of others in the meantime are kept.
+
+    `added` are artifacts that come to the run's files: a pointer each, or what `contents` holds for their path.
+    """
     moment = time.time() if now is None else now
     for tries in range(1, _AMEND_TRIES + 1):
         chain = read_chain(repository, ref)
@@ -148,7 +155,7 @@ def amend(
         batch = ObjectBatch(repository)
         signed = dataclasses.replace(author, time=int(moment))
         commit = batch.commit(
-            tree=chain.tree,
+            tree=_tree_with(repository, batch, chain, added, contents or {}) if added else chain.tree,
             parents=[chain.head],
             author=signed,
             committer=signed,
@@ -161,6 +168,26 @@ def amend(
             # Not at once: several that amend one run would else trip each other up again and again.
             time.sleep(random.uniform(0, 0.01) * tries)
     raise RefConflict(f"the ref {ref} changes faster than it can be amended; try again")
+
+
+def _tree_with(
+    repository: Repository,
+    batch: ObjectBatch,
+    chain: Chain,
+    added: Sequence[Artifact],
+    contents: Mapping[str, bytes],
+) -> str:
+    """The run's tree with more artifacts in it."""
+    from gittrack.ledger.files import pointer_files
+
+    files = {f"{layout.ARTIFACTS}/{path}": data for path, data in contents.items()} | pointer_files(added)
+    ignored = f"{chain.head}:{layout.FOLDER}/{layout.IGNORE}"
+    for _, kind, data in repository.read_objects([ignored] if layout.IGNORE in files else []):
+        if kind == "blob":
+            lines = files[layout.IGNORE].splitlines(keepends=True)
+            files[layout.IGNORE] = data + b"".join(line for line in lines if line not in data.splitlines(keepends=True))
+    tree = read_tree(repository, chain.head)
+    return batch.put(repository, tree, {f"{layout.FOLDER}/{path}": batch.blob(data) for path, data in files.items()})
 
 
 def _dump(plain: dict[str, Any]) -> bytes:

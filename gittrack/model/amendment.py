@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gittrack.model.artifact import Artifact
 from gittrack.model.run import RunState, Status
 
 TAG_PREFIX = "tag:"
+ARTIFACT_PREFIX = "artifact:"  # then its path; the value is JSON, as in the record line, with `name` where it has one
 CHANGEABLE = ("name", "description", "deleted")
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """One change: `changes` maps `name`, `description`, `deleted` or `tag:<key>` to a value, or to None for removal.
+    """One change: `changes` maps `name`, `description`, `deleted`, `tag:<key>` or `artifact:<path>` to a value, or to
+    None for removal.
 
     `clock` is one more than the highest clock that the writer had seen for the run; `commit` the amendment's own id.
     `continuation` is the record of a resumed run as its newest attempt left it.
@@ -49,6 +53,8 @@ def fold(run: RunState, amendments: Iterable[Amendment]) -> RunState:
                 tags.pop(key[len(TAG_PREFIX) :], None)
             else:
                 tags[key[len(TAG_PREFIX) :]] = str(value)
+    added = added_artifacts(said)
+    named = {one.name: one for one in added.values() if one.name is not None}
     name, description = said.get("name"), said.get("description")
     return dataclasses.replace(
         state,
@@ -57,4 +63,26 @@ def fold(run: RunState, amendments: Iterable[Amendment]) -> RunState:
         tags=tags,
         deleted=bool(said.get("deleted", False)),
         status=Status(state.status),
+        artifacts={**state.artifacts, **named} if named else state.artifacts,
     )
+
+
+def added_artifacts(changes: Mapping[str, str | bool | None]) -> dict[str, Artifact]:
+    """Artifacts that changes add, by path; what cannot be read is passed over, since other people wrote it."""
+    found = {}
+    for key, value in changes.items():
+        if key.startswith(ARTIFACT_PREFIX) and isinstance(value, str):
+            path = key[len(ARTIFACT_PREFIX) :]
+            try:
+                found[path] = Artifact.from_dict({**json.loads(value), "path": path})
+            except (KeyError, TypeError, ValueError):
+                continue
+    return found
+
+
+def all_added(amendments: Iterable[Amendment]) -> dict[str, Artifact]:
+    """Every artifact that amendments add, by path, in the order in which they fold."""
+    said: dict[str, str | bool | None] = {}
+    for one in sorted(amendments, key=lambda one: (one.clock, one.commit)):
+        said.update(one.changes)
+    return added_artifacts(said)

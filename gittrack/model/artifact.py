@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gittrack.errors import InvalidName
 from gittrack.model.names import check_key
+from gittrack.model.pointer import FOLDER_SUFFIX, Pointer, is_oid
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a run; `path` is relative to the run's `artifacts` folder, `size` in bytes, `md5` of the content."""
+    """One file or folder of a run; `path` is relative to the run's `artifacts` folder, `size` in bytes, `md5` of the content.
+
+    A `pointer` stands in git for what lies in DVC's cache; then `md5` is the name of the object there, which ends in
+    `.dir` for a folder of `nfiles` files.
+    """
 
     path: str
     size: int
     md5: str
     kind: str | None = None
     name: str | None = None
+    nfiles: int | None = None
+    pointer: bool = False
+
+    @property
+    def called(self) -> str:
+        """How a person names it: by its name, else by its path."""
+        return self.name or self.path
+
+    @property
+    def is_folder(self) -> bool:
+        return self.md5.endswith(FOLDER_SUFFIX)
+
+    def as_pointer(self) -> Pointer:
+        return Pointer(self.md5, self.size, self.nfiles)
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = {
@@ -28,11 +48,24 @@ class Artifact:
         }
         if self.name is not None:
             plain["name"] = self.name
+        if self.nfiles is not None:
+            plain["nfiles"] = self.nfiles
+        if self.pointer:
+            plain["pointer"] = True
         return plain
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Artifact:
-        return cls(plain["path"], plain["size"], plain["md5"], plain.get("kind"), plain.get("name"))
+    def from_dict(cls, plain: Mapping[str, Any]) -> Artifact:
+        """Raises KeyError, TypeError or ValueError for what is no artifact."""
+        path, size, md5 = plain["path"], plain["size"], plain["md5"]
+        if type(path) is not str or type(size) is not int or type(md5) is not str:
+            raise TypeError("an artifact's path, size or md5 is of the wrong type")
+        made = cls(
+            path, size, md5, plain.get("kind"), plain.get("name"), plain.get("nfiles"), plain.get("pointer") is True
+        )
+        if made.pointer and not is_oid(md5):
+            raise ValueError(f"the pointer of artifact {path!r} holds no md5")
+        return made
 
 
 def check_artifact_path(name: str) -> str:

@@ -102,9 +102,20 @@ def state_to_line(state: RunState) -> dict[str, Any]:
         "params": {key: param_to_json(value) for key, value in state.params.items()},
         "metrics": {key: number_to_json(value) for key, value in state.metrics.items()},
     }
+    if state.artifacts:
+        line["artifacts"] = {name: artifact_to_json(one) for name, one in state.artifacts.items()}
     if state.truncated:
         line["truncated"] = True
     return line
+
+
+def artifact_to_json(one: Artifact) -> dict[str, Any]:
+    """A named artifact in a record line or an amendment, without what is not said."""
+    return {key: value for key, value in one.to_dict().items() if value is not None and key != "name"}
+
+
+def artifacts_from_json(plain: Mapping[str, Any]) -> dict[str, Artifact]:
+    return {name: Artifact.from_dict({**one, "name": name}) for name, one in plain.items()}
 
 
 def state_from_line(line: Mapping[str, Any], *, commit: str | None = None) -> RunState:
@@ -140,6 +151,7 @@ def state_from_line(line: Mapping[str, Any], *, commit: str | None = None) -> Ru
                 for key, value in line["params"].items()
             },
             metrics={key: float(value) for key, value in line["metrics"].items()},
+            artifacts=artifacts_from_json(line["artifacts"]) if "artifacts" in line else {},
             truncated=line.get("truncated", False),
         )
     except _DAMAGES as error:

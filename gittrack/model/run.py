@@ -77,8 +77,8 @@ class RunState:
     """What is known now of a run, amendments folded in: one row of a table.
 
     `commit` is the run commit (None while the run is active), `head` that or its newest amendment. Times are in
-    seconds since the epoch; params have dotted keys; metrics are last values. `truncated` says that the record was too long for
-    the commit message and that params or metrics are incomplete here.
+    seconds since the epoch; params have dotted keys; metrics are last values. `artifacts` are those that have a name, by it.
+    `truncated` says that the record was too long for the commit message and that params or metrics are incomplete here.
     """
 
     id: str
@@ -103,6 +103,7 @@ class RunState:
     attempt: int = 1
     deleted: bool = False
     truncated: bool = False
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
 
     @property
     def duration(self) -> float | None:
@@ -160,4 +161,5 @@ class RunRecord:
             description=self.description,
             command=shlex.join(self.command),
             attempt=len(self.attempts) or 1,
+            artifacts={one.name: one for one in self.artifacts if one.name is not None},
         )

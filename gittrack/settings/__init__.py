@@ -3,10 +3,12 @@
 from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings
 from gittrack.settings.schema import SCHEMA, Setting
 from gittrack.settings.values import (
+    ArtifactSettings,
     EnvironmentSettings,
     Goal,
     MetricSettings,
     ParamSettings,
+    Retention,
     RunSettings,
     Settings,
 )
@@ -15,10 +17,12 @@ __all__ = [
     "PROTOCOL_VARIABLES",
     "SCHEMA",
     "SETTINGS_FILE",
+    "ArtifactSettings",
     "EnvironmentSettings",
     "Goal",
     "MetricSettings",
     "ParamSettings",
+    "Retention",
     "RunSettings",
     "Setting",
     "Settings",

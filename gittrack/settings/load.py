@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gittrack.errors import SettingsError
 from gittrack.settings.schema import SCHEMA, nearest, takes_several
 from gittrack.settings.values import (
+    ArtifactSettings,
     EnvironmentSettings,
     MetricSettings,
     ParamSettings,
@@ -31,6 +32,7 @@ SETTINGS_FILE = ".gittrack/config.yaml"
 PROTOCOL_VARIABLES = (
     "GITTRACK_DEBUG",
     "GITTRACK_LIVE",
+    "GITTRACK_OPENS",
     "GITTRACK_RUN",
 )
 
@@ -78,6 +80,7 @@ def _settings(found: Mapping[str, tuple[Any, str]]) -> Settings:
         params=ParamSettings(**section("params")),
         metrics=MetricSettings(**section("metrics")),
         environment=EnvironmentSettings(**section("environment")),
+        artifacts=ArtifactSettings(**section("artifacts")),
         origins={key: place for key, (_, place) in found.items()},
     )
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from gittrack.model.names import check_experiment
-from gittrack.settings.values import Goal
+from gittrack.settings.values import Goal, Retention
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
@@ -145,6 +145,42 @@ def _goal(metric: str, said: object) -> Goal:
     return Goal(goal, float(change), role)
 
 
+def _name_or_none(value: object) -> str | None:
+    if not isinstance(value, str):
+        raise _wrong("the name of a DVC remote", value)
+    return value.strip() or None
+
+
+def _retention(value: object) -> Retention:
+    if isinstance(value, str):
+        value = _from_yaml_text(value)
+    if not isinstance(value, dict):
+        raise _wrong("a mapping of rules, like {keep_last: 50, keep_days: 90}", value)
+    known = ("keep_last", "keep_best", "keep_days", "kinds")
+    for key in value:
+        if key not in known:
+            raise ValueError(f"has no rule {key!r}{nearest(str(key), known)}")
+    best = value.get("keep_best", {})
+    if not isinstance(best, dict):
+        raise ValueError(f"keep_best must be like {{val/acc: 10}}, not {best!r:.80}")
+    days = value.get("keep_days")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 <= days < 1e6):
+        raise ValueError(f"keep_days must be a number of days, not {days!r:.80}")
+    last = value.get("keep_last")
+    return Retention(
+        None if last is None else _a_count("keep_last", last),
+        {str(metric): _a_count(f"keep_best of {metric!r}", count) for metric, count in best.items()},
+        None if days is None else float(days),
+        _texts(value.get("kinds", [])),
+    )
+
+
+def _a_count(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{what} must be a number of runs, not {value!r:.80}")
+    return value
+
+
 def takes_several(setting: Setting) -> bool:
     """Whether several values of one key in git's configuration make one list."""
     return setting.parse is _texts
@@ -174,6 +210,12 @@ SCHEMA: tuple[Setting, ...] = (
         "How often CPU, memory, disk, network and GPU are measured; false turns it off.",
     ),
     Setting("run.console", True, _truth, "Whether what a run prints is kept with it."),
+    Setting(
+        "run.notice_inputs",
+        True,
+        _truth,
+        "Whether files that Python code opens without declaring them as inputs are noticed.",
+    ),
     Setting("params.files", ["params.yaml"], _texts, "Files whose content becomes params."),
     Setting(
         "params.seed_like",
@@ -217,5 +259,25 @@ SCHEMA: tuple[Setting, ...] = (
         ["*KEY*", "*TOKEN*", "*SECRET*", "*PASSWORD*", "*CREDENTIAL*"],
         _texts,
         "Names whose values are never recorded.",
+    ),
+    Setting(
+        "artifacts.inline",
+        "64KB",
+        _size,
+        "The largest artifact that git holds whole; what is larger goes into DVC's cache.",
+    ),
+    Setting(
+        "artifacts.remote",
+        "",
+        _name_or_none,
+        "The DVC remote under which the data of runs lie; empty: the default one of DVC.",
+    ),
+    Setting(
+        "artifacts.retention",
+        {},
+        _retention,
+        "Which runs keep their artifacts when 'gittrack gc' frees room; a run that any rule\n"
+        "names keeps them, and without a rule every run does. For example\n"
+        "  {keep_last: 50, keep_best: {val/acc: 10}, keep_days: 90, kinds: [checkpoint]}",
     ),
 )

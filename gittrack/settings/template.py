@@ -39,6 +39,8 @@ def _template() -> str:
 def _as_yaml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(f'"{one}"' if "*" in one else str(one) for one in value) + "]"
+    if value == "":
+        return '""'
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -19,12 +19,13 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """`system_metrics` in seconds, None when off; `snapshot_limit` in bytes."""
+    """`system_metrics` in seconds, None when off; `snapshot_limit` in bytes; `notice_inputs`: undeclared ones."""
 
     allow_dirty: Literal["none", "tracked", "all"]
     system_metrics: float | None
     console: bool
     snapshot_limit: int
+    notice_inputs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,33 @@ class EnvironmentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Which artifacts `gittrack gc` leaves: those that any rule names; without a rule, all.
+
+    `keep_last` counts runs of each experiment, `keep_best` runs by a metric, `keep_days` is their age in days. Only
+    artifacts of these `kinds` are ever let go; none named means of every kind.
+    """
+
+    keep_last: int | None = None
+    keep_best: Mapping[str, int] = field(default_factory=dict)
+    keep_days: float | None = None
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def keeps_all(self) -> bool:
+        return self.keep_last is None and not self.keep_best and self.keep_days is None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactSettings:
+    """`inline`: the largest file, in bytes, that goes into git whole; `remote`: the DVC remote under which run data lies."""
+
+    inline: int
+    remote: str | None
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one repository, each with its value or its default."""
 
@@ -54,6 +82,7 @@ class Settings:
     params: ParamSettings
     metrics: MetricSettings
     environment: EnvironmentSettings
+    artifacts: ArtifactSettings
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import sys
@@ -17,23 +16,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gittrack.capture.secrets import mask_text, mask_value
-from gittrack.errors import GittrackError, InvalidName, InvalidValue, RunBusy, RunClosed, UsageError
+from gittrack.errors import GittrackError, InvalidValue, RunBusy, RunClosed
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
-from gittrack.model.artifact import check_artifact_path
 from gittrack.model.codec import param_to_json
 from gittrack.model.names import check_experiment, check_key, check_run_name
 from gittrack.model.param import flatten
 from gittrack.model.run import Failure, Status
 from gittrack.tracking import media
+from gittrack.tracking.inputs import look_at
+from gittrack.tracking.outputs import Outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from gittrack.tracking.ground import Ground
+    from gittrack.tracking.inputs import FindArtifact, Seen
 
 _log = logging.getLogger("gittrack")
 
-LARGE_ARTIFACT = 1_000_000
 _TEXT_LIMIT = 2_000
 _TRACEBACK_LIMIT = 20_000
 
@@ -59,6 +59,7 @@ class ActiveRun:
         attempt: int = 1,
         owner: Path | None = None,
         masks: Sequence[str] = (),
+        ground: Ground | None = None,
     ) -> None:
         self.id = run_id
         self.name = name
@@ -69,6 +70,9 @@ class ActiveRun:
         self.role = role
         self.owner = owner
         self.masks = tuple(masks)
+        self.ground = ground
+        # Set by those who know the index; without it an input is a path or a reference.
+        self.find_artifact: FindArtifact | None = None
         self.commit: str | None = None
         self._journal = journal
         self._seal = seal
@@ -77,7 +81,7 @@ class ActiveRun:
         self._finished = False
         self._lock = threading.RLock()
         self._params: dict[str, Any] = {}
-        self._artifacts: set[str] = set()
+        self._outputs = Outputs(self, ground)
         self._stops: list[Callable[[], None]] = []
         self._warned: set[str] = set()
         # On the instance, so that a point costs no second call: the journal's own method.
@@ -156,106 +160,76 @@ class ActiveRun:
     # --- files
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
-        """Keep a copy of a file as it is now, a folder with all that is in it; `name` is what the artifact is called.
+        """Keep a file as it is now, a folder with all that is in it; `name` is what the artifact is called.
 
-        Inside the run it lies at the path given, if that is relative, else at its last part.
+        Inside the run it lies at the path given, if that is relative, else at its last part. Beyond the setting
+        `artifacts.inline` it goes into DVC's cache, and git holds a pointer.
         """
-        source = Path(path)
-        if source.is_dir():
-            self.log_artifacts(source, name, kind)
-            return
-        if not source.is_file():
-            raise UsageError(
-                f"there is no file {str(path)!r} to log as an artifact; check the path (now in {os.getcwd()})"
-            )
-        self._artifact(source, _path_inside(source), kind, name)
+        self._outputs.log(path, name, kind)
 
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
-        """Keep a copy of every file in a folder; `name` is what they are called together."""
-        source = Path(folder)
-        if not source.is_dir():
-            raise UsageError(
-                f"there is no folder {str(folder)!r} to log as artifacts; check the path (now in {os.getcwd()})"
-            )
-        prefix = _path_inside(source)
-        for found in sorted(path for path in source.rglob("*") if path.is_file()):
-            relative = found.relative_to(source).as_posix()
-            self._artifact(found, f"{prefix}/{relative}" if prefix else relative, kind, name)
+        """Keep every file in a folder; `name` is what they are called together."""
+        self._outputs.log_folder(folder, name, kind)
 
     def log_text(self, text: str, name: str) -> None:
         try:
             data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             data = text.encode("utf-8", "backslashreplace")
-        self._artifact(data, name, "text")
+        self._outputs.log_bytes(data, name, "text")
 
     def log_dict(self, values: Any, name: str) -> None:
         """Keep a mapping or list as JSON, or as YAML when the name ends so."""
-        self._artifact(media.mapping_bytes(values, name), name, "dict")
+        self._outputs.log_bytes(media.mapping_bytes(values, name), name, "dict")
 
     def log_table(self, table: Any, name: str) -> None:
         """Keep a data frame, a list of mappings or a mapping of columns as CSV, TSV or JSON by the name's ending."""
-        self._artifact(media.table_bytes(table, name), name, "table")
+        self._outputs.log_bytes(media.table_bytes(table, name), name, "table")
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Keep a matplotlib or plotly figure in the format of the name's ending."""
-        self._artifact(media.figure_bytes(figure, name), name, "figure")
+        self._outputs.log_bytes(media.figure_bytes(figure, name), name, "figure")
 
     def log_image(self, image: Any, name: str) -> None:
         """Keep an array, PIL image, encoded bytes or image file."""
-        self._artifact(media.image_bytes(image, name), name, "image")
+        self._outputs.log_bytes(media.image_bytes(image, name), name, "image")
 
-    def _artifact(self, source: Path | bytes, path: str, kind: str | None, name: str | None = None) -> None:
-        check_artifact_path(path)
-        if name is not None:
-            check_key("artifact", name)
-        self._check_open()
-        inside = next(
-            (one for one in self._artifacts if one.startswith(f"{path}/") or path.startswith(f"{one}/")), None
-        )
-        if inside is not None:
-            raise InvalidName(f"{path!r} and {inside!r} cannot both be artifacts: one would be a file and a folder")
-        temporary = self.folder.files / f".{uuid.uuid4().hex}"
-        digest, size = hashlib.md5(usedforsecurity=False), 0
+    def use(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        version: str | None = None,
+        etag: str | None = None,
+        allow_changed: bool | None = None,
+    ) -> Path | str:
+        """Record an input with its hash and who keeps its version, and return where to read it.
+
+        A file or folder (its path), an artifact of another run (`name:v3`, `name:latest`, `name@<run>`: the path of a
+        copy), or a reference such as `s3://bucket/key` with a `version` or `etag` (the reference itself, which is not
+        opened). Raises DirtyTree when the bytes are not those of the data's pointer, unless the run was started with
+        `allow_dirty` or `allow_changed` is set; UsageError where there is no such thing.
+        """
+        self.check_open()
         try:
-            self.folder.files.mkdir(exist_ok=True)
-            with temporary.open("wb") as out, contextlib.ExitStack() as stack:
-                pieces: Iterable[bytes] = (
-                    [source] if isinstance(source, bytes) else _pieces(stack.enter_context(source.open("rb")))
-                )
-                for piece in pieces:
-                    digest.update(piece)
-                    size += len(piece)
-                    out.write(piece)
-            os.replace(temporary, self.folder.files / digest.hexdigest())
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            self.warn(f"artifact {path!r} could not be kept ({error.strerror or error}); training goes on without it")
-            return
-        if size > LARGE_ARTIFACT:
-            self.warn(
-                f"artifact {path!r} of {size / 1e6:.1f} MB goes into git whole and stays there; keep large files out for now"
+            seen = look_at(
+                self.ground,
+                path,
+                find_artifact=self.find_artifact,
+                version=version,
+                etag=etag,
+                allow_changed=allow_changed,
             )
-        self._artifacts.add(path)
-        self._event("artifact", path=path, size=size, md5=digest.hexdigest(), kind=kind, name=name)
-
-    def use(self, path: str | os.PathLike[str]) -> Path:
-        """Record a file as an input, with its size and hash, and return its path."""
-        source = Path(path)
-        if not source.is_file():
-            raise UsageError(f"there is no input file {str(path)!r}; check the path (now in {os.getcwd()})")
-        digest, size = hashlib.md5(usedforsecurity=False), 0
-        try:
-            with source.open("rb") as file:
-                for piece in _pieces(file):
-                    digest.update(piece)
-                    size += len(piece)
         except OSError as error:
             self.warn(f"input {str(path)!r} could not be read ({error.strerror or error}); it is not recorded")
-            return source
-        self._event("input", path=os.path.normpath(str(path)), size=size, md5=digest.hexdigest())
-        return source
+            return Path(path)
+        self.record_input(seen)
+        return seen.place
+
+    def record_input(self, seen: Seen) -> None:
+        """Record an input that was looked at before."""
+        for text in seen.warnings:
+            self.warn(text)
+        self._event("input", **seen.input.to_dict())
 
     def record_seeds(self, seeds: Mapping[str, int]) -> None:
         """Say what was seeded with what."""
@@ -354,10 +328,10 @@ class ActiveRun:
         self._event(op, **fields)
 
     def _event(self, op: str, **fields: Any) -> None:
-        self._check_open()
+        self.check_open()
         self._journal.event({"op": op, "time": time.time(), **fields})
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
         if self._finished:
             raise RunClosed(
                 f"run {self.name} is finished already; start a new one, or resume it with start_run(resume={self.id[:8]!r})"
@@ -433,13 +407,6 @@ def _both_ends(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n...\n{text[-limit // 2 :]}"
 
 
-def _path_inside(source: Path) -> str:
-    """Where a file or folder of the caller's goes among the artifacts of the run."""
-    if source.is_absolute() or ".." in source.parts:
-        return source.resolve().name
-    return source.as_posix() if source.parts else ""
-
-
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     checked = {}
     for key, value in tags.items():
@@ -468,11 +435,6 @@ def _short_frame(end: dict[str, Any]) -> bytes:
             "message": (error["message"] or "")[:500],
         }
     return event_frame({**end, "error": error})
-
-
-def _pieces(file: Any) -> Iterable[bytes]:
-    while piece := file.read(1 << 20):
-        yield piece
 
 
 _exit_code: object = None

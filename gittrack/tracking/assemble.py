@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from gittrack.model.amendment import TAG_PREFIX
 from gittrack.model.artifact import Artifact
 from gittrack.model.codec import param_from_json
 from gittrack.model.environment import Environment
+from gittrack.model.input import Input
 from gittrack.model.metric import History, summarize
 from gittrack.model.run import Attempt, CodeCapture, Failure, RunRecord, Status
 
@@ -72,7 +73,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     artifacts = {one.path: one for one in base.record.artifacts} if base else {}
     spooled: dict[str, str] = {}
     said: dict[str, str | bool | None] = {}
-    older = {path: path for path in artifacts}
+    older = {path: path for path, one in artifacts.items() if not one.pointer}
     warnings = list(base.record.warnings) if base else []
     for event in events:
         op = event["op"]
@@ -92,12 +93,18 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         elif op == "seeds":
             seeds.update(event["values"])
         elif op == "input":
-            inputs[event["path"]] = {key: event[key] for key in ("path", "size", "md5")}
+            one = Input.from_dict(event)
+            known = inputs.get(one.path)
+            # What was declared counts more than what was only noticed.
+            if one.declared or known is None or known.get("declared") is False:
+                inputs[one.path] = one.to_dict()
         elif op == "artifact":
-            one = Artifact(event["path"], event["size"], event["md5"], event.get("kind"), event.get("name"))
-            artifacts[one.path] = one
-            spooled[one.path] = one.md5
-            older.pop(one.path, None)
+            made = Artifact.from_dict(event)
+            artifacts[made.path] = made
+            older.pop(made.path, None)
+            spooled.pop(made.path, None)
+            if not made.pointer:
+                spooled[made.path] = made.md5
         elif op == "warning" and event["text"] not in warnings:
             warnings.append(event["text"])
     if replayed.skipped:
@@ -110,8 +117,9 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     for path in _hidden_by_folders(artifacts):
         warnings.append(f"artifact {path!r} is kept as '{path}~', since there is a folder of that name too")
         artifacts[f"{path}~"] = replace(artifacts.pop(path), path=f"{path}~")
-        place = spooled if path in spooled else older
-        place[f"{path}~"] = place.pop(path)
+        for place in (spooled, older):
+            if path in place:
+                place[f"{path}~"] = place.pop(path)
     record = RunRecord(
         id=first["id"],
         name=name,
@@ -131,7 +139,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         tags=tags,
         description=description,
         error=None if status is Status.FINISHED else _error(end, events, last["attempt"]),
-        inputs=tuple(inputs.values()),
+        inputs=tuple(_undoubled(inputs)),
         artifacts=tuple(artifacts[path] for path in sorted(artifacts)),
         attempts=tuple(attempts),
         job=last.get("job") or {},
@@ -140,6 +148,20 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     return Assembled(
         record, Environment.from_dict(environment), histories, spooled, older, base_commit(events), said if base else {}
     )
+
+
+def _undoubled(inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Without what was only noticed in a folder that another process of the run declared."""
+    declared = {path for path, one in inputs.items() if one.get("declared", True)}
+    for path, one in inputs.items():
+        above = {path[:at] for at, letter in enumerate(path) if letter == "/"}
+        if path in declared or declared.isdisjoint(above):
+            yield one
+
+
+def consumed_commits(record: RunRecord) -> tuple[str, ...]:
+    """The run commits whose artifacts a run used, each once, in the order of use."""
+    return tuple(dict.fromkeys(one["commit"] for one in record.inputs if one.get("commit")))
 
 
 def _starts(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -17,7 +17,8 @@ from gittrack.ledger.write import write_run
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.replay import Replay
-from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event
+from gittrack.model.run import RunRecord
+from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event, consumed_commits
 
 # Characters of the console that a run keeps: what one attempt's log holds on disk fits, more is cut in the middle.
 CONSOLE_LIMIT = 1_200_000
@@ -85,7 +86,22 @@ def _write(repository: Repository, folder: RunFolder, run: Assembled, events: li
         console=_console(repository, folder, run.base),
         artifacts=_artifacts(repository, folder, run),
     )
-    return write_run(repository, run.record, files, author=_author(run.record.author, events), said=run.said)
+    return write_run(
+        repository,
+        run.record,
+        files,
+        author=_author(run.record.author, events),
+        consumed=_consumed(repository, run.record),
+        said=run.said,
+    )
+
+
+def _consumed(repository: Repository, record: RunRecord) -> tuple[str, ...]:
+    """The runs whose artifacts were used, as parents; one that has gone since then is named in the record alone."""
+    commits = consumed_commits(record)
+    if not commits:
+        return ()
+    return tuple(name for name, kind, _ in repository.read_objects(commits) if kind == "commit")
 
 
 def _write_rest(repository: Repository, folder: RunFolder, commit: str, recorded: Mapping[str, int]) -> str:

@@ -2,92 +2,49 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import hashlib
 import itertools
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from gittrack.capture.code import capture_code, signature
-from gittrack.capture.job import Job, detect_job, parent_identity
-from gittrack.errors import GittrackError, RepositoryError, RunBusy, UsageError
+from gittrack.capture.job import detect_job, parent_identity
+from gittrack.errors import GittrackError, RepositoryError, RunBusy
 from gittrack.git.objects import Signature
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import read_chain, read_record, run_heads
 from gittrack.live.folder import RunFolder
-from gittrack.live.journal import Journal
 from gittrack.live.owner import Liveness, Owner, this_process
-from gittrack.model.names import check_experiment, check_run_name, name_from_id
-from gittrack.model.param import flatten
-from gittrack.model.run import CodeCapture, Failure, RunState, Status
+from gittrack.model.names import name_from_id
+from gittrack.model.run import CodeCapture, RunState
 from gittrack.settings import Settings
-from gittrack.tracking.active import (
-    ActiveRun,
-    active_runs,
-    check_text,
-    checked_tags,
-    finish_at_exit,
-    remember_exit_code,
-)
+from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.assemble import code_to_event
+from gittrack.tracking.ground import Ground
+from gittrack.tracking.guard import guard_exit
+from gittrack.tracking.inputs import notice_inputs
+from gittrack.tracking.join import first_start, join_outer, journal_of, log_plan, warn
 from gittrack.tracking.places import find_folder, live_folder, make_spare, run_folder, spare_folder
+from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import inherited_run
 from gittrack.tracking.seal import seal
 
 _log = logging.getLogger("gittrack")
 # Counts the runs of this process, so that all ranks of a job mean the same one by the n-th.
 _ordinals = itertools.count(1)
-_joined: set[str] = set()
 # How often a rank looks again while another has the run's folder locked: ten seconds in all.
 _PATIENCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the caller asks for; checked when it is made, so that a wrong argument raises before anything is done."""
-
-    name: str | None = None
-    experiment: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, Any] = field(default_factory=dict)
-    description: str | None = None
-    parent: str | None = None
-    nested: bool = False
-    allow_dirty: str | None = None
-    command: tuple[str, ...] | None = None
-    resume: RunState | None = None
-    console: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.name is not None:
-            check_run_name(self.name)
-        if self.experiment is not None:
-            check_experiment(self.experiment)
-        if self.description is not None:
-            check_text(self.description)
-        if self.allow_dirty not in (None, "none", "tracked", "all"):
-            raise UsageError(f"allow_dirty is 'none', 'tracked' or 'all', not {self.allow_dirty!r}")
-        if self.resume is not None and self.experiment not in (None, self.resume.experiment):
-            raise UsageError(
-                f"run {self.resume.name} belongs to experiment {self.resume.experiment}; leave the experiment out to resume it"
-            )
-        flatten(self.params)
-        checked_tags(self.tags)
 
 
 def start(
@@ -105,99 +62,11 @@ def start(
     if outer is not None and plan.experiment is None:
         folder = RunFolder(outer[1], outer[0])
         if folder.exists():
-            plan = dataclasses.replace(plan, experiment=_first_start(folder).get("experiment"))
+            plan = dataclasses.replace(plan, experiment=first_start(folder).get("experiment"))
     if outer is not None and plan.parent is None and plan.resume is None:
         # A second run of one script, or a `gittrack run` inside another: a run of its own inside the outer one.
         plan = dataclasses.replace(plan, parent=outer[0])
     return _Starter(repository, settings, plan, environ).start()
-
-
-def join_outer(plan: Plan, environ: Mapping[str, str] | None = None) -> ActiveRun | None:
-    """Join the run that an enclosing `gittrack run` started; None when there is none, or this process joined it before."""
-    environ = os.environ if environ is None else environ
-    outer = inherited_run(environ)
-    if outer is None or plan.nested or plan.resume is not None or plan.command is not None:
-        return None
-    run_id, live = outer
-    folder = run_folder(live, run_id)
-    if run_id in _joined or not folder.exists():
-        return None
-    _joined.add(run_id)
-    return _join(folder, plan, detect_job(environ, parent=parent_identity()))
-
-
-# --- joining
-
-
-def _join(folder: RunFolder, plan: Plan, job: Job | None) -> ActiveRun:
-    """A script inside `gittrack run` logs into that run, in a journal of its own."""
-    rank = job.rank if job is not None else None
-    suffix = f"-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    owner: Path | None = None
-    started: dict[str, Any] = {}
-    try:
-        started = _first_start(folder)
-        owner = folder.claim(this_process("member", started.get("attempt", 1), rank), suffix)
-    except OSError as error:
-        _warn(f"{folder.path} cannot be written ({error.strerror}); training goes on")
-    run = ActiveRun(
-        run_id=folder.run_id,
-        name=started.get("name") or name_from_id(folder.run_id),
-        experiment=started.get("experiment", ""),
-        folder=folder,
-        journal=_journal(folder, suffix, rank),
-        role="member",
-        seal=_leave,
-        parent=started.get("parent"),
-        attempt=started.get("attempt", 1),
-        owner=owner,
-    )
-    if plan.name is not None and not started.get("named") and not rank:
-        run.rename(plan.name)
-    if plan.experiment is not None and not started.get("filed") and not rank:
-        run.file_under(plan.experiment)
-    elif plan.experiment is not None and plan.experiment != run.experiment:
-        _log.warning(
-            "gittrack: the run belongs to experiment %r, as 'gittrack run' started it; %r is not used",
-            run.experiment,
-            plan.experiment,
-        )
-    _log_plan(run, plan)
-    _guard_exit()
-    return run
-
-
-def _first_start(folder: RunFolder) -> dict[str, Any]:
-    """The newest start event of a folder whose journal somebody else writes."""
-    from gittrack.live.tail import peek
-
-    return next((event for event in reversed(peek(folder).events) if event["op"] == "start"), {})
-
-
-def _leave(run: ActiveRun) -> str | None:
-    if run.owner is not None:
-        run.owner.unlink(missing_ok=True)
-    # The creator may be gone: then nobody else will turn the run into a commit but `recover`.
-    return None
-
-
-def _journal(folder: RunFolder, suffix: str, rank: int | None) -> Journal:
-    overflow = folder.overflow
-    return Journal(
-        folder.path / f"journal{suffix}",
-        _warn,
-        prefix=f"rank{rank}/" if rank else "",
-        spare=None if overflow is None else lambda: make_spare(overflow),
-    )
-
-
-def _log_plan(run: ActiveRun, plan: Plan) -> None:
-    if plan.params:
-        run.log_params(plan.params)
-    if plan.tags:
-        run.set_tags(plan.tags)
-    if plan.description is not None:
-        run.describe(plan.description)
 
 
 # --- starting
@@ -230,6 +99,7 @@ class _Starter:
         if resume is not None:
             run_id, attempt, experiment = resume.id, resume.attempt + 1, resume.experiment
         code = self._code()
+        ground = self._ground()
         owner = this_process("creator" if rank is None else "rank", attempt, rank)
         suffix = f"-rank{rank}-{os.getpid()}" if rank else ""
         if plan.resume is None:
@@ -247,13 +117,14 @@ class _Starter:
             name=plan.name or (resume.name if resume else name_from_id(run_id)),
             experiment=experiment,
             folder=folder,
-            journal=_journal(folder, suffix, rank),
+            journal=journal_of(folder, suffix, rank),
             role=owner.role,
             seal=self._finish,
             parent=plan.parent,
             attempt=owner.attempt,
             owner=claimed,
             masks=self.settings.environment.mask,
+            ground=ground,
         )
         try:
             if not rank:
@@ -264,7 +135,7 @@ class _Starter:
             if plan.resume is None and rank is None:
                 self._undo(run)
             raise
-        _guard_exit()
+        guard_exit()
         return run
 
     def _recorded(self, run_id: str) -> RunState | None:
@@ -294,6 +165,7 @@ class _Starter:
             host=socket.gethostname(),
             parent=plan.parent,
             base=resume.commit if resume else None,
+            ground=None if run.ground is None else run.ground.to_event(),
             job=None if self.job is None else self.job.to_dict(),
         )
         if resume is not None and resume.commit is not None:
@@ -301,7 +173,7 @@ class _Starter:
             run.continue_steps({key: one.last_step for key, one in summary.items()})
         if rank:
             return
-        _log_plan(run, plan)
+        log_plan(run, plan)
         self._watch(run)
         if code.dirty:
             self._tell_dirty(run, code)
@@ -329,6 +201,15 @@ class _Starter:
             allow_dirty=self.plan.allow_dirty or self.settings.run.allow_dirty,
             author=self.author,
             snapshot_limit=self.settings.run.snapshot_limit,
+        )
+
+    def _ground(self) -> Ground:
+        return Ground(
+            self.repository.common_dir,
+            self.repository.root,
+            self.settings.artifacts.inline,
+            self.plan.allow_dirty or self.settings.run.allow_dirty,
+            self.settings.run.notice_inputs,
         )
 
     def _job_run_id(self) -> str:
@@ -365,10 +246,10 @@ class _Starter:
             problem = error
         if folder.owners():
             # The other ranks are there already; the journal finds its own way.
-            _warn(f"{folder.path} cannot be written ({problem.strerror}); training goes on")
+            warn(f"{folder.path} cannot be written ({problem.strerror}); training goes on")
             return folder, None
         spare = RunFolder(spare_folder(self.repository), run_id)
-        _warn(
+        warn(
             f"{folder.path.parent} cannot be written ({problem.strerror}); the run is kept in {spare.path} until "
             "'gittrack recover' can record it"
         )
@@ -426,7 +307,7 @@ class _Starter:
             )
         except (GittrackError, OSError) as error:
             if self.job is None:
-                _warn(f"the code of the run could not be protected from 'git gc' ({error}); training goes on")
+                warn(f"the code of the run could not be protected from 'git gc' ({error}); training goes on")
 
     def _command(self) -> list[str]:
         from gittrack.capture.secrets import mask_argv
@@ -469,6 +350,7 @@ class _Starter:
             "the environment": self._watch_environment,
             "the utilisation": self._watch_utilisation,
             "the console": self._watch_console,
+            "what it reads": self._watch_inputs,
         }
         for what, begin in parts.items():
             try:
@@ -514,6 +396,23 @@ class _Starter:
             tee.install()
             run.at_finish(tee.uninstall)
 
+    def _watch_inputs(self, run: ActiveRun) -> None:
+        root = self.repository.root
+        # Inside a command that `gittrack run` started, that one looks after it.
+        if root is None or not self.settings.run.notice_inputs or self.plan.command is not None:
+            return
+        from gittrack.capture import opens
+
+        if opens.VARIABLE in self.environ:
+            return
+        opened = opens.watch_this_process(root)
+
+        def at_end() -> None:
+            opens.stop_watching(opened)
+            notice_inputs(run, opened)
+
+        run.at_finish(at_end)
+
     @staticmethod
     def _tell_dirty(run: ActiveRun, code: CodeCapture) -> None:
         listed = ", ".join(code.files[:5]) + (f" and {len(code.files) - 5} more" if len(code.files) > 5 else "")
@@ -543,26 +442,3 @@ class _Starter:
 
 def _text(value: str) -> str:
     return os.fsencode(value).decode("utf-8", "backslashreplace")
-
-
-def _warn(text: str) -> None:
-    _log.warning("gittrack: %s", text)
-
-
-# --- runs that the script does not finish itself
-
-
-@lru_cache(maxsize=1)
-def _guard_exit() -> None:
-    """At the end of the process, or on SIGTERM where nobody else handles it, open runs are finished; set up once."""
-    remember_exit_code()
-    atexit.register(finish_at_exit)
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _on_sigterm(number: int, _frame: object) -> None:
-    for run in active_runs():
-        run.finish(Status.KILLED, Failure(signal="SIGTERM"))
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack.errors import UsageError
+from gittrack.capture.opens import child_variables, read_opened
+from gittrack.errors import GittrackError, UsageError
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
 from gittrack.model.metric import to_number
@@ -18,8 +19,11 @@ from gittrack.model.param import flatten
 from gittrack.model.run import Failure, Status
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
+from gittrack.tracking.ground import Ground
+from gittrack.tracking.inputs import FindArtifact, look_at, notice_inputs
+from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import child_environment
-from gittrack.tracking.start import Plan, start
+from gittrack.tracking.start import start
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,41 @@ class Wrapped:
     seconds: float
 
 
-def run_wrapped(repository: Repository, settings: Settings, plan: Plan, command: Sequence[str]) -> Wrapped:
-    """Run a command to its end as a run; raises UsageError when it cannot be started, before anything is recorded."""
+def run_wrapped(
+    repository: Repository,
+    settings: Settings,
+    plan: Plan,
+    command: Sequence[str],
+    find_artifact: FindArtifact | None = None,
+) -> Wrapped:
+    """Run a command to its end as a run.
+
+    Raises UsageError when it cannot be started, DirtyTree when an input was changed, before anything is recorded.
+    """
     from gittrack.capture.command import run_command
     from gittrack.capture.console import ConsoleLog
 
     _check_startable(command)
+    ground = Ground(
+        repository.common_dir,
+        repository.root,
+        settings.artifacts.inline,
+        plan.allow_dirty or settings.run.allow_dirty,
+    )
+    # Before anything is recorded: changed data are refused like a dirty tree.
+    inputs = [look_at(ground, one, find_artifact=find_artifact) for one in plan.inputs]
     run = start(repository, settings, replace(plan, command=tuple(command)))
+    for seen in inputs:
+        run.record_input(seen)
     for file in settings.params.files:
         _read_params(run, _place(repository, file), given=flatten(plan.params))
     metrics = [_place(repository, file) for file in settings.metrics.files]
     before = {path: _fingerprint(path) for path in metrics}
     log = ConsoleLog(run.folder.path) if settings.run.console else None
     environment = {**os.environ, **child_environment(run.id, run.folder.path.parent)}
+    noticing = repository.root is not None and settings.run.notice_inputs
+    if noticing and repository.root is not None:
+        environment |= child_variables(run.folder.path, repository.root, environment)
     began = time.monotonic()
     try:
         result = run_command(
@@ -66,6 +92,10 @@ def run_wrapped(repository: Repository, settings: Settings, plan: Plan, command:
     if log is not None:
         log.close()
     _take_names(run)
+    if noticing:
+        _notice(run, [*settings.params.files, *settings.metrics.files])
+    for output in plan.outputs:
+        _keep_output(run, output)
     for path in metrics:
         # One that the command did not write holds an older run's numbers.
         if _fingerprint(path) not in (None, before[path]):
@@ -85,6 +115,21 @@ def run_wrapped(repository: Repository, settings: Settings, plan: Plan, command:
         status, failure = Status.FINISHED, None
     commit = run.finish(status, failure)
     return Wrapped(result.exit_code, run, status, commit, seconds)
+
+
+def _notice(run: ActiveRun, known: Sequence[str]) -> None:
+    """What the Pythons of the command opened; that nobody could look is no reason to lose the run."""
+    try:
+        notice_inputs(run, read_opened(run.folder.path), known)
+    except (GittrackError, OSError) as error:
+        run.warn(f"what the run read could not be looked at ({error})")
+
+
+def _keep_output(run: ActiveRun, output: str) -> None:
+    try:
+        run.log_artifact(output)
+    except (UsageError, OSError) as error:
+        run.warn(f"output {output!r} is not kept: {error}")
 
 
 def _take_names(run: ActiveRun) -> None:

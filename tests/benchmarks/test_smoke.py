@@ -27,6 +27,7 @@ EXPECTED = {
     "ls": {"ls, 20 runs, loose refs", "ls, 20 runs, packed refs", "ls --all --json"},
     "size": {"one run after git gc"},
     "wrapper": {"gittrack run -- true"},
+    "data": {"a file of 100,000 bytes", "10 files"},
 }
 
 

@@ -55,7 +55,7 @@ def test_text_that_is_no_unicode_is_spelled_out():
     assert back.tags == {"a": "\\udcfe"}
 
 
-@pytest.mark.parametrize("doc", [b"", b"[1,2", b"[]", b"[1,2,3]", b"[{},{},{},{}]", b'[{},{"a":"x"},{}]', b"\xff"])
+@pytest.mark.parametrize("doc", [b"", b"[1,2", b"[]", b"[1,2,3]", b"[{},{},{},{},{}]", b'[{},{"a":"x"},{}]', b"\xff"])
 def test_a_damaged_row_is_an_error_of_the_database(doc):
     with pytest.raises(sqlite3.DatabaseError):
         from_row(to_row(a_run(1), None), doc)

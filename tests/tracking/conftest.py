@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gittrack.project import Project
-from gittrack.tracking import start
+from gittrack.tracking import join
 from gittrack.tracking.active import active_runs
 from tests.helpers import Repo
 
@@ -19,7 +19,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("GITTRACK_RUN_SYSTEM_METRICS", "off")
     monkeypatch.setenv("GITTRACK_RUN_CONSOLE", "false")
-    monkeypatch.setattr(start, "_joined", set())
+    monkeypatch.setattr(join, "_joined", set())
     yield
     for run in active_runs():
         run.abandon()

@@ -141,8 +141,11 @@ def test_figures_images_and_tables(project: Project) -> None:
     assert found.file("artifacts/columns.tsv") == b"a\tb\n1\t3\n2\t4\n"
 
 
-def test_a_large_artifact_is_warned_of(project: Project, caplog: pytest.LogCaptureFixture) -> None:
-    with project.start_run() as run:
+def test_an_artifact_that_goes_into_git_although_it_is_large_is_warned_of(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITTRACK_ARTIFACTS_INLINE", "10MB")
+    with Project.open().start_run() as run:
         run.log_text("x" * 1_000_001, "large.txt")
     assert "goes into git whole" in caplog.text
     assert len(recorded(project, run).file("artifacts/large.txt")) == 1_000_001

@@ -287,5 +287,5 @@ def test_arguments_with_secrets_are_masked(project: Project) -> None:
 def test_environment_of_the_command_is_its_own(project: Project, repo: Repo) -> None:
     done = wrap(repo, *python("import os; print(sorted(k for k in os.environ if k.startswith('GITTRACK')))"))
     assert eval(done.stdout) == sorted(
-        ["GITTRACK_LIVE", "GITTRACK_RUN", *(key for key in os.environ if key.startswith("GITTRACK"))]
+        ["GITTRACK_LIVE", "GITTRACK_OPENS", "GITTRACK_RUN", *(key for key in os.environ if key.startswith("GITTRACK"))]
     )

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: what every Python that `gittrack run` starts loads first."""

@@ -1,0 +1,95 @@
+"""`gittrack push`, `fetch` and `pull`: runs and their data through the remotes that a team has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gittrack.cli.main import App
+from gittrack.cli.options import experiment_option_of, json_option
+from gittrack.errors import GittrackError
+from gittrack.report.numbers import size
+from gittrack.report.text import escape
+
+if TYPE_CHECKING:
+    from gittrack.share import Shared
+
+_no_data = click.option("--no-data", is_flag=True, help="Runs alone: leave their data where they are.")
+_remote = click.argument("remote", metavar="[REMOTE]", required=False)
+
+
+@click.command(short_help="share runs and their data")
+@_remote
+@_no_data
+@experiment_option_of("Only runs of this experiment.")
+@json_option
+@click.pass_obj
+def push(app: App, remote: str | None, no_data: bool, experiment: str | None, as_json: bool) -> None:
+    """Send runs to a git remote that lacks them, and before that their data to the DVC remote.
+
+    Nothing is ever overwritten there. Safe to repeat: what arrived is not sent again.
+    """
+    done = app.project.push(remote, data=not no_data, experiment=experiment)
+    _tell(app, done, "pushed", "to", as_json)
+
+
+@click.command(short_help="get runs that others shared, with their data")
+@_remote
+@_no_data
+@json_option
+@click.pass_obj
+def fetch(app: App, remote: str | None, no_data: bool, as_json: bool) -> None:
+    """Get the runs of a git remote that are new, and the data of these runs from the DVC remote."""
+    _tell(app, app.project.fetch(remote, data=not no_data), "fetched", "from", as_json)
+
+
+@click.command(short_help="as fetch, and what older runs still lack")
+@_remote
+@_no_data
+@json_option
+@click.pass_obj
+def pull(app: App, remote: str | None, no_data: bool, as_json: bool) -> None:
+    """Get new runs as `fetch` does, and the data of all runs that are not here yet."""
+    _tell(app, app.project.fetch(remote, data=not no_data, everything=True), "pulled", "from", as_json)
+
+
+def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
+    if as_json:
+        app.console.json(_json(done))
+    else:
+        for experiment, count in sorted(Counter(run.experiment for run in done.runs).items()):
+            app.console.line(escape(f"{experiment}: {count:,} {'run' if count == 1 else 'runs'} {verb}"))
+        if not done.runs:
+            app.console.line(escape(f"no new runs {way} {done.remote}"))
+        if done.objects:
+            app.console.line(
+                f"data: {done.objects:,} {'object' if done.objects == 1 else 'objects'}, {size(done.bytes)}"
+            )
+    for ref, reason in done.refused.items():
+        app.console.error(
+            f"{ref}: {reason}; the run was changed on both sides, or the host refuses such refs: see 'gittrack show', "
+            "then try again"
+        )
+    for what, reason in list(done.absent.items())[:20]:
+        app.console.error(f"{what}: {reason}")
+    if len(done.absent) > 20:
+        app.console.error(f"... and {len(done.absent) - 20:,} more")
+    if done.held_back:
+        runs = "1 run stays" if done.held_back == 1 else f"{done.held_back:,} runs stay"
+        app.console.error(f"{runs} here until the data can go too; repeat the push, or share without data (--no-data)")
+    if not done.complete:
+        raise click.exceptions.Exit(GittrackError.exit_code)
+
+
+def _json(done: Shared) -> dict[str, Any]:
+    return {
+        "remote": done.remote,
+        "runs": [run.id for run in done.runs],
+        "objects": done.objects,
+        "bytes": done.bytes,
+        "refused": dict(done.refused),
+        "absent": dict(done.absent),
+        "held_back": done.held_back,
+    }

@@ -1,0 +1,86 @@
+"""The whole state of a run, code and data, in a worktree or on a branch of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack.data.depot import Depot
+from gittrack.data.needed import ARTIFACT, Needed, needed_objects
+from gittrack.errors import GitFailed, GittrackError, UsageError
+from gittrack.git.repository import Repository
+from gittrack.model.run import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """Where the run lies now, and what of its data could not be had, each with the reason."""
+
+    commit: str
+    place: Path | None
+    branch: str | None
+    absent: tuple[str, ...]
+
+
+def check_out_worktree(depot: Depot, run: RunState, folder: Path, *, data: bool = True) -> CheckedOut:
+    """A new linked worktree with the run's commit, its data in place; raises UsageError where the folder is taken."""
+    commit = _commit(run)
+    _git(depot.repository, "worktree", "add", "--detach", "--", str(folder), commit)
+    absent: tuple[str, ...] = ()
+    if data:
+        needed, absent = _bring(depot, run)
+        absent += _materialise(depot, run, folder.resolve(), needed)
+    return CheckedOut(commit, folder, None, absent)
+
+
+def check_out_branch(depot: Depot, run: RunState, branch: str, *, data: bool = True) -> CheckedOut:
+    """A new branch at the run's commit, and its data in DVC's cache; the worktree stays where it is."""
+    commit = _commit(run)
+    _git(depot.repository, "branch", "--no-track", "--", branch, commit)
+    absent: tuple[str, ...] = ()
+    if data:
+        _, absent = _bring(depot, run)
+    return CheckedOut(commit, None, branch, absent)
+
+
+def _commit(run: RunState) -> str:
+    if run.head is None:
+        raise UsageError(f"run {run.name} is still active; wait until it is finished, then check it out")
+    # The head, not the run's own commit: artifacts that were added later lie there.
+    return run.head
+
+
+def _git(repository: Repository, *words: str) -> None:
+    try:
+        repository.git(*words)
+    except GitFailed as error:
+        said = (error.stderr.splitlines() or [str(error)])[-1].removeprefix("fatal: ")
+        raise UsageError(f"git will not make it: {said}; name another place or branch") from None
+
+
+def _bring(depot: Depot, run: RunState) -> tuple[list[Needed], tuple[str, ...]]:
+    """The run's objects into the store and DVC's cache; what could not be had is told."""
+    here, absent = [], []
+    for one in needed_objects(depot.repository, [run]):
+        try:
+            depot.bring([one.pointer], what=one.called)
+            for oid in depot.store.objects(one.pointer.oid):
+                depot.store.expose(oid)
+            here.append(one)
+        except (GittrackError, OSError) as error:
+            absent.append(str(error))
+    return here, tuple(absent)
+
+
+def _materialise(depot: Depot, run: RunState, folder: Path, needed: list[Needed]) -> tuple[str, ...]:
+    """The files at their places: by DVC where the commit is a DVC project, so that `dvc status` is content."""
+    if (folder / ".dvc").is_dir():
+        from gittrack.pointers.checkout import check_out, use_cache_of
+
+        use_cache_of(folder, depot.repository.root, depot.store.places.cache)
+        return tuple(f"{path} is in no cache here; 'dvc pull {path}' fetches it" for path in check_out(folder))
+    for one in needed:
+        target = folder / (f".gittrack/artifacts/{one.path}" if one.what == ARTIFACT else one.path)
+        if target.is_relative_to(folder) and not target.exists():
+            depot.store.export(one.pointer.oid, target)
+    return ()

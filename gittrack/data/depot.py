@@ -1,0 +1,116 @@
+"""The store of a repository and the remote behind it: from here everything else gets its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gittrack.errors import GittrackError, ObjectMissing, RemoteUnusable
+from gittrack.git.repository import Repository
+from gittrack.model.pointer import Pointer
+from gittrack.pointers.progress import bar
+
+if TYPE_CHECKING:
+    from gittrack.pointers.remote import Remote
+    from gittrack.pointers.store import Store
+    from gittrack.pointers.transfer import Transferred
+
+
+@dataclass(frozen=True)
+class Depot:
+    """`remote_name` is the DVC remote of the settings; None means DVC's default."""
+
+    repository: Repository
+    remote_name: str | None = None
+
+    @cached_property
+    def store(self) -> Store:
+        from gittrack.pointers.store import Store
+
+        return Store.of(self.repository.common_dir, self.repository.root)
+
+    def remote(self) -> Remote:
+        """Where the data of runs lie; raises RemoteUnusable, MissingExtra."""
+        from gittrack.pointers.remote import open_remote
+
+        if self.repository.root is None:
+            raise RemoteUnusable(
+                f"{self.repository.git_dir} has no worktree, so DVC's settings and its remotes are not to be found; "
+                "work in a clone with files"
+            )
+        return open_remote(self.repository.root, self.remote_name, common_dir=self.repository.common_dir)
+
+    # --- in
+
+    def bring(self, pointers: Iterable[Pointer], *, member: str | None = None, what: str = "the data") -> int:
+        """Everything that the pointers stand for, or of folders only `member`, from the remote where it is not here.
+
+        Returns how many bytes came; raises ObjectMissing when anything could not be had.
+        """
+        pointers = list(pointers)
+        lists = [one.oid for one in pointers if one.is_folder and self.store.find(one.oid) is None]
+        came = self._pull(lists, 0, what) if lists else 0
+        sizes = {one.oid: one.size for one in pointers if not one.is_folder}
+        wanted = dict.fromkeys(sizes)
+        for one in pointers:
+            if one.is_folder:
+                wanted.update(dict.fromkeys(self.members(one.oid, member).values()))
+        missing = [oid for oid in wanted if self.store.find(oid) is None]
+        if missing:
+            came += self._pull(missing, sum(one.size for one in pointers), what)
+        return came
+
+    def members(self, oid: str, member: str | None = None) -> dict[str, str]:
+        """Path to object of a folder's files, or of those that `member` (a file or sub-folder) names."""
+        found = {one.relpath: one.oid for one in self.store.members(oid)}
+        if member is None:
+            return found
+        below = f"{member.rstrip('/')}/"
+        return {path: one for path, one in found.items() if path == member.rstrip("/") or path.startswith(below)}
+
+    def _pull(self, oids: Sequence[str], size: int, what: str) -> int:
+        from gittrack.pointers.transfer import pull
+
+        try:
+            remote = self.remote()
+        except GittrackError as error:
+            raise ObjectMissing(f"{what}: {len(oids):,} objects are not here, and {error}") from None
+        with bar(f"fetching {what}", size, always=True) as progress:
+            done = pull(self.store, remote, oids, progress=progress)
+        if done.failed:
+            raise ObjectMissing(f"{what}: {_first_failure(done.failed)}; 'gittrack fsck' tells what is where")
+        return done.bytes
+
+    # --- out
+
+    def objects(self, pointers: Iterable[Pointer]) -> tuple[list[str], dict[str, str]]:
+        """All objects behind pointers, lists after their files; and those lists that are not here, with the reason."""
+        found: dict[str, None] = {}
+        absent = {}
+        for one in pointers:
+            if not one.is_folder:
+                found[one.oid] = None
+                continue
+            try:
+                found.update(dict.fromkeys(self.members(one.oid).values()))
+            except GittrackError as error:
+                absent[one.oid] = str(error)
+            found[one.oid] = None
+        return list(found), absent
+
+    def send(self, pointers: Iterable[Pointer], remote: Remote) -> Transferred:
+        """Everything that the pointers stand for to the remote; what is there already is not sent again."""
+        from gittrack.pointers.transfer import push
+
+        pointers = list(dict.fromkeys(pointers))
+        oids, _ = self.objects(pointers)
+        with bar(f"pushing data to {remote.name}", sum(one.size for one in pointers), always=True) as progress:
+            return push(self.store, remote, oids, progress=progress)
+
+
+def _first_failure(failed: Mapping[str, str]) -> str:
+    oid, reason = next(iter(failed.items()))
+    more = f" (and {len(failed) - 1:,} more)" if len(failed) > 1 else ""
+    return f"object {oid[:12]}: {reason}{more}"

@@ -1,0 +1,152 @@
+"""Are the bytes of every run here and whole, and if not, where can they be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gittrack.data.depot import Depot
+from gittrack.data.gc import registered_commits, released_objects
+from gittrack.data.needed import Needed, needed_objects
+from gittrack.errors import CorruptRecord, GittrackError
+from gittrack.ledger.fsck import Problem
+from gittrack.model.run import RunState
+from gittrack.pointers.census import cached_object, heal
+from gittrack.pointers.store import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Objects of one artifact or input that are not as they must be, by what is wrong with each."""
+
+    needed: Needed
+    objects: Mapping[str, Health]
+
+    def sentence(self) -> str:
+        missing = sum(one is Health.MISSING for one in self.objects.values())
+        damaged = len(self.objects) - missing
+        if self.needed.pointer.is_folder:
+            words = [f"{count:,} {word}" for count, word in ((missing, "missing"), (damaged, "damaged")) if count]
+            return f"of its {self.needed.pointer.nfiles or 0:,} files and their list, {' and '.join(words)} here"
+        return "its bytes are damaged here" if damaged else "its bytes are not here"
+
+
+def examine(depot: Depot, runs: Iterable[RunState]) -> list[Finding]:
+    """Every object of every run, read and hashed once; only what is wrong is returned."""
+    seen: dict[str, Health] = {}
+    findings = []
+    for one in needed_objects(depot.repository, runs):
+        wrong = {oid: health for oid in _all(depot, one) if (health := _check(depot, oid, seen)) is not Health.OK}
+        if wrong:
+            findings.append(Finding(one, wrong))
+    return findings
+
+
+def _check(depot: Depot, oid: str, seen: dict[str, Health]) -> Health:
+    if oid not in seen:
+        seen[oid] = depot.store.check(oid)
+    return seen[oid]
+
+
+def _all(depot: Depot, one: Needed) -> list[str]:
+    try:
+        return list(depot.store.objects(one.pointer.oid))
+    except GittrackError:
+        # The list itself is missing or damaged, and what it names is unknown.
+        return [one.pointer.oid]
+
+
+def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
+    """What is wrong, and where the bytes can be had; the remote is asked once, and only about these.
+
+    What lies safely on the remote, or was let go on purpose, is told and is no damage.
+    """
+    findings = list(findings)
+    if not findings:
+        return
+    there, silence = _on_remote(depot, {oid for one in findings for oid in one.objects})
+    released = released_objects(depot.repository)
+    tags = registered_commits(depot.repository)
+    for one in findings:
+        run = one.needed.run
+        named = [tag for commit in (run.commit, run.head) for tag in tags.get(commit or "", ())]
+        where = f"{one.needed}{f', which is {named[0]},' if named else ''}"
+        damaged = any(health is Health.DAMAGED for health in one.objects.values())
+        if one.objects.keys() <= there.keys():
+            step = f"'gittrack fsck --repair' fetches it from remote {there[next(iter(one.objects))]!r}"
+            yield Problem(where, f"{one.sentence()}, and whole on the remote", step, harmless=not damaged)
+        elif not damaged and one.objects.keys() <= released:
+            yield Problem(where, "its bytes were let go by 'gittrack gc'", "", harmless=True)
+        elif silence:
+            yield Problem(
+                where, one.sentence(), f"the remote could not be asked ({silence}); ask again when it answers"
+            )
+        else:
+            yield Problem(
+                where,
+                f"{one.sentence()}, and on no remote",
+                "push it from a clone that has it ('gittrack push' there), or log it again ('gittrack artifact add')",
+            )
+
+
+def _on_remote(depot: Depot, oids: set[str]) -> tuple[dict[str, str], str]:
+    from gittrack.pointers.transfer import present
+
+    try:
+        remote = depot.remote()
+        return dict.fromkeys(present(remote, oids), remote.name), ""
+    except (GittrackError, OSError) as error:
+        return {}, str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """How many objects are whole again, and how many bytes were fetched for that."""
+
+    objects: int
+    bytes: int
+
+
+def repair(depot: Depot, findings: Iterable[Finding]) -> Repaired:
+    """Make whole what can be: from another copy here, from the worktree, from the remote; damaged bytes are set aside."""
+    findings = list(findings)
+    bad = {oid: health for one in findings for oid, health in one.objects.items()}
+    for oid in bad:
+        heal(depot.store, oid)
+    _from_worktree(depot, findings)
+    came = 0
+    for one in findings:
+        try:
+            came += depot.bring([one.needed.pointer], what=one.needed.called)
+        except (GittrackError, OSError):
+            # It is told by the look that follows.
+            continue
+    whole = [oid for oid in bad if depot.store.check(oid) is Health.OK]
+    return Repaired(len(whole), came)
+
+
+def _from_worktree(depot: Depot, findings: Iterable[Finding]) -> None:
+    """Where the very bytes still lie in the worktree, they go into the store again."""
+    root = depot.repository.root
+    if root is None:
+        return
+    for one in findings:
+        place = root / one.needed.path
+        try:
+            if place.exists() and depot.store.measure(place, ignore_root=root).pointer.oid == one.needed.pointer.oid:
+                depot.store.add(place, ignore_root=root)
+        except (OSError, GittrackError):
+            continue
+
+
+def expose_all(depot: Depot, runs: Iterable[RunState]) -> int:
+    """Put what a `dvc gc` took out of DVC's cache into it again; returns how many objects."""
+    done = 0
+    for one in needed_objects(depot.repository, runs):
+        for oid in _all(depot, one):
+            if depot.store.find(oid) is not None and cached_object(depot.store.places, oid) is None:
+                try:
+                    done += depot.store.expose(oid)
+                except (OSError, CorruptRecord):
+                    continue
+    return done

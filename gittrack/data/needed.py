@@ -1,0 +1,73 @@
+"""Which objects runs need: what their artifacts and inputs point to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gittrack.errors import CorruptRecord
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.files import from_yaml
+from gittrack.model.artifact import Artifact
+from gittrack.model.input import Input
+from gittrack.model.pointer import Pointer
+from gittrack.model.run import RunState
+
+# Words of `run.yaml` without which it points to nothing: most runs need not be parsed.
+_MARKS = (b"pointer: true", b"tracked_by: ")
+ARTIFACT, INPUT = "artifact", "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One object that a run needs; `what` is artifact or input, `called` its name or path, `path` where it lies in the run."""
+
+    run: RunState
+    what: str
+    called: str
+    path: str
+    pointer: Pointer
+    kind: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.called!r} of run {self.run.name} ({self.run.id[:8]})"
+
+
+def needed_objects(repository: Repository, runs: Iterable[RunState]) -> Iterator[Needed]:
+    """Everything that the runs point to, in their order; active runs have nothing in git yet.
+
+    A run whose record cannot be read is passed over here: `fsck` names it.
+    """
+    suffix = f":{layout.FOLDER}/{layout.RUN}"
+    states = {f"{state.commit}{suffix}": state for state in runs if state.commit is not None}
+    for name, kind, data in repository.read_objects(states):
+        state = states[name]
+        found: dict[tuple[str, str], Needed] = {}
+        if kind == "blob" and any(mark in data for mark in _MARKS):
+            for one in _of_record(state, data):
+                found[one.what, one.path] = one
+        # What was added later is known to the state alone, and has a name.
+        for artifact in state.artifacts.values():
+            if artifact.pointer:
+                found[ARTIFACT, artifact.path] = _of_artifact(state, artifact)
+        yield from found.values()
+
+
+def _of_record(state: RunState, data: bytes) -> Iterator[Needed]:
+    try:
+        plain = from_yaml(data, "run.yaml")
+        for one in plain.get("artifacts", ()):
+            if one.get("pointer"):
+                yield _of_artifact(state, Artifact.from_dict(one))
+        for one in plain.get("inputs", ()):
+            used = Input.from_dict(one)
+            pointer = used.as_pointer
+            if pointer is not None:
+                yield Needed(state, INPUT, used.path, used.path, pointer)
+    except (CorruptRecord, AttributeError, KeyError, TypeError, ValueError):
+        return
+
+
+def _of_artifact(state: RunState, artifact: Artifact) -> Needed:
+    return Needed(state, ARTIFACT, artifact.called, artifact.path, artifact.as_pointer(), artifact.kind)

@@ -1,0 +1,111 @@
+"""Other repositories, by the git program: its credentials, ssh, proxies and hooks are the user's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gittrack.errors import GitFailed, RepositoryError
+from gittrack.git.repository import Repository
+
+# Names on one command line of `git push`, which reads none from stdin.
+_AT_ONCE = 400
+
+
+def choose_remote(repository: Repository, name: str | None = None) -> str:
+    """The remote that is meant: the one named, that of the current branch, `origin`, or the only one."""
+    known = repository.git("remote").decode("utf-8", "replace").split()
+    if name is not None:
+        if name in known or "/" in name or ":" in name:
+            return name
+        listed = ", ".join(known) or "none"
+        raise RepositoryError(
+            f"there is no git remote {name!r}; there is {listed}; 'git remote add {name} URL' makes it"
+        )
+    branch = repository.run("symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.decode().strip()
+    tracked = repository.setting(f"branch.{branch}.remote") if branch else None
+    if tracked in known:
+        return str(tracked)
+    if "origin" in known:
+        return "origin"
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise RepositoryError(f"there are several git remotes ({', '.join(known)}); say which one")
+    raise RepositoryError("there is no git remote to share runs through; 'git remote add origin URL' makes one")
+
+
+def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
+    """Ref to object id, of the refs there that match."""
+    out = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking()).stdout
+    found = {}
+    for line in out.splitlines():
+        object_id, _, name = line.partition(b"\t")
+        found[os.fsdecode(name)] = object_id.decode("ascii")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """Refs that arrived, and those that the other side refused, each with its words."""
+
+    done: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+def push_refs(repository: Repository, remote: str, refs: Sequence[str]) -> Pushed:
+    """Refs to the same names there, never by force; raises GitFailed when nothing could be said to the remote at all."""
+    done: list[str] = []
+    refused: dict[str, str] = {}
+    for at in range(0, len(refs), _AT_ONCE):
+        part = refs[at : at + _AT_ONCE]
+        # Ours are not the user's branches: their pre-push hook has nothing to say about them.
+        words = ("push", "--porcelain", "--no-verify", "--", remote, *(f"{ref}:{ref}" for ref in part))
+        answer = repository.run(*words, env=_asking(), check=False)
+        lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
+        answers = [line for line in lines if len(line) == 3]
+        if answer.returncode != 0 and not answers:
+            said = answer.stderr.decode("utf-8", "replace").strip()
+            first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
+            raise GitFailed(
+                f"git could not push to {remote}: {first or 'it said nothing'}; check 'git push {remote}' by hand",
+                returncode=answer.returncode,
+                stderr=said,
+            )
+        for mark, names, words_ in answers:
+            name = names.rpartition(":")[2]
+            if mark == "!":
+                refused[name] = words_.strip().strip("[]") or "refused"
+            else:
+                done.append(name)
+    return Pushed(tuple(done), refused)
+
+
+def fetch_refs(repository: Repository, remote: str, refs: Iterable[str]) -> dict[str, str]:
+    """Refs of the remote to the same names here, never by force, never pruning; returns those that git refused."""
+    wanted = list(refs)
+    if not wanted:
+        return {}
+    script = "".join(f"{ref}:{ref}\n" for ref in wanted).encode("utf-8", "surrogateescape")
+    words = ("fetch", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--stdin")
+    done = repository.run(*words, "--", remote, stdin=script, env=_asking(), check=False)
+    said = done.stderr.decode("utf-8", "replace")
+    rejected = {}
+    for line in said.splitlines():
+        if line.lstrip().startswith("!"):
+            name = line.split("->")[-1].split("(")[0].strip()
+            rejected[name] = line.rpartition("(")[2].rstrip(") ") or "rejected"
+    if done.returncode != 0 and not rejected:
+        first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:"))), said.strip())
+        raise GitFailed(
+            f"git could not fetch from {remote}: {first or 'it said nothing'}; check 'git fetch {remote}' by hand",
+            returncode=done.returncode,
+            stderr=said,
+        )
+    return rejected
+
+
+def _asking() -> dict[str, str]:
+    """Who pushes by hand may be asked for a password, as git itself would ask."""
+    return {"GIT_TERMINAL_PROMPT": os.environ.get("GIT_TERMINAL_PROMPT", "1")}

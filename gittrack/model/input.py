@@ -1,0 +1,60 @@
+"""Inputs: what a run read, and where its version comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gittrack.model.pointer import Pointer, is_oid
+
+DVC, GIT, RUN, URI = "dvc", "git", "run", "uri"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file, folder or reference that a run used.
+
+    `path` is relative to the top of the worktree where it lies inside, else absolute; of a reference it is the URI.
+    `md5` names the content as DVC would (`.dir` for a folder of `nfiles` files); None where nobody read the bytes.
+    `tracked_by` says who keeps the version: `dvc` (then `pointer` is the file with the hash), `git`, `run` (an artifact
+    called `artifact` of the run `run`, recorded as `commit`), `uri` (`version` or `etag`), or None: nobody.
+    `changed`: the bytes were not those of the pointer. `declared` is False for one that was only noticed.
+    """
+
+    path: str
+    size: int | None = None
+    md5: str | None = None
+    nfiles: int | None = None
+    tracked_by: str | None = None
+    pointer: str | None = None
+    changed: bool = False
+    declared: bool = True
+    run: str | None = None
+    commit: str | None = None
+    artifact: str | None = None
+    version: str | None = None
+    etag: str | None = None
+
+    @property
+    def as_pointer(self) -> Pointer | None:
+        """The object in DVC's cache that holds it; None where there is none."""
+        kept = self.tracked_by in (DVC, RUN) and not self.changed
+        if not kept or self.md5 is None or self.size is None or not is_oid(self.md5):
+            return None
+        return Pointer(self.md5, self.size, self.nfiles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is said of it, without what is not; path, size and md5 first."""
+        plain: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value != one.default:
+                plain[one.name] = value
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Input:
+        """Of a mapping that a newer gittrack wrote, what this one knows."""
+        known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
+        return cls(**known)

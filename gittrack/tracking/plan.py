@@ -1,0 +1,48 @@
+"""What a caller wants of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gittrack.errors import UsageError
+from gittrack.model.names import check_experiment, check_run_name
+from gittrack.model.param import flatten
+from gittrack.model.run import RunState
+from gittrack.tracking.active import check_text, checked_tags
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the caller asks for; checked when it is made, so that a wrong argument raises before anything is done."""
+
+    name: str | None = None
+    experiment: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    parent: str | None = None
+    nested: bool = False
+    allow_dirty: str | None = None
+    command: tuple[str, ...] | None = None
+    resume: RunState | None = None
+    console: bool | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_run_name(self.name)
+        if self.experiment is not None:
+            check_experiment(self.experiment)
+        if self.description is not None:
+            check_text(self.description)
+        if self.allow_dirty not in (None, "none", "tracked", "all"):
+            raise UsageError(f"allow_dirty is 'none', 'tracked' or 'all', not {self.allow_dirty!r}")
+        if self.resume is not None and self.experiment not in (None, self.resume.experiment):
+            raise UsageError(
+                f"run {self.resume.name} belongs to experiment {self.resume.experiment}; leave the experiment out to resume it"
+            )
+        flatten(self.params)
+        checked_tags(self.tags)

@@ -1,0 +1,172 @@
+"""Room on the disk: what no rule keeps goes, everything else can still be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gittrack.data.gc import plan_gc
+from gittrack.data.retention import kept_runs
+from gittrack.errors import ObjectMissing, SettingsError
+from gittrack.model.run import RunState, Status
+from gittrack.settings import Retention
+from tests.data.conftest import Bench, large
+
+NOW = 1_767_225_600.0
+DAY = 86_400.0
+
+
+def state(number: int, age: float = 0.0, experiment: str = "digits", **changes: Any) -> RunState:
+    return RunState(
+        id=f"{number:032x}",
+        name=f"run-{number}",
+        experiment=experiment,
+        status=changes.pop("status", Status.FINISHED),
+        started=NOW - age * DAY,
+        ended=NOW - age * DAY,
+        commit=changes.pop("commit", "c" * 40),
+        **changes,
+    )
+
+
+def kept(runs: list[RunState], registered: tuple[int, ...] = (), **rules: Any) -> list[int]:
+    found = kept_runs(
+        runs,
+        Retention(**rules),
+        registered={f"{one:032x}" for one in registered},
+        direction=lambda metric: {"acc": "max", "loss": "min"}.get(metric),
+        now=NOW,
+    )
+    return sorted(int(one, 16) for one in found)
+
+
+def test_without_a_rule_all_stay() -> None:
+    assert kept([state(1), state(2, deleted=True)]) == [1, 2]
+
+
+def test_the_last_runs_of_each_experiment() -> None:
+    runs = [state(1, 3), state(2, 2), state(3, 1), state(4, 9, experiment="other")]
+    assert kept(runs, keep_last=2) == [2, 3, 4]
+    assert kept(runs, keep_last=0) == []
+
+
+def test_young_runs() -> None:
+    assert kept([state(1, 100), state(2, 89)], keep_days=90.0) == [2]
+
+
+def test_the_best_by_a_metric_in_its_direction() -> None:
+    metrics: list[Mapping[str, float]] = [{"acc": 0.1, "loss": 1}, {"acc": 0.9, "loss": 3}, {"acc": float("nan")}, {}]
+    runs = [state(number, number, metrics=one) for number, one in enumerate(metrics, 1)]
+    assert kept(runs, keep_best={"acc": 1}) == [2]
+    assert kept(runs, keep_best={"loss": 1}) == [1]
+    assert kept(runs, keep_best={"acc": 1, "loss": 1}) == [1, 2]
+    assert kept([state(1, metrics={"acc": 1.0}, status=Status.FAILED)], keep_best={"acc": 1}) == []
+    with pytest.raises(SettingsError, match="high or low"):
+        kept(runs, keep_best={"speed": 1})
+
+
+def test_what_the_registry_names_and_what_is_active_always_stays() -> None:
+    runs = [state(1, 900), state(2, 900, deleted=True), state(3, 900, commit=None)]
+    assert kept(runs, registered=(1, 2), keep_days=1.0) == [1, 2, 3]
+    assert kept(runs, keep_days=1.0) == [3]
+
+
+# --- on disk
+
+
+def rules(bench: Bench, text: str) -> None:
+    bench.repo.write(".gittrack/config.yaml", f"artifacts: {{retention: {text}}}\n")
+    bench.repo.commit("Rules")
+
+
+def test_artifacts_of_old_runs_go_and_their_bytes_are_free(bench: Bench) -> None:
+    old = bench.run("old", {"m.bin": large("1", 400_000), "same.bin": large("s")})
+    bench.run("new", {"m.bin": large("2"), "same.bin": large("s")})
+    rules(bench, "{keep_last: 1}")
+    plan = bench.project.plan_gc()
+    (doomed,) = plan.objects
+    assert doomed.needed is not None
+    assert (doomed.size, doomed.needed.run.id, len(doomed.paths)) == (400_000, old.id, 2)
+    assert 400_000 <= plan.freed < 450_000
+    promised = plan.freed
+    assert bench.project.run_gc(plan).bytes == promised
+    assert not any(path.exists() for path in doomed.paths)
+    assert bench.project.get_run("new").artifact("out/m.bin").read_bytes() == large("2")
+    assert old.artifact("out/same.bin").read_bytes() == large("s")
+    with pytest.raises(ObjectMissing):
+        old.artifact("out/m.bin").read_bytes()
+    # Let go on purpose: told, and no damage.
+    assert [(one.harmless, "let go" in one.reason) for one in bench.project.fsck()] == [(True, True)]
+    assert bench.repo.gittrack("fsck").returncode == 0
+    assert bench.project.plan_gc().objects == []
+
+
+def test_only_kinds_that_are_named_go(bench: Bench) -> None:
+    with bench.project.start_run("a") as run:
+        for kind in ("model", "checkpoint"):
+            bench.repo.write(f"out/{kind}", large(kind[0]))
+            run.log_artifact(f"out/{kind}", kind=kind)
+    rules(bench, "{keep_last: 0, kinds: [checkpoint]}")
+    assert [one.needed.called for one in bench.project.plan_gc().objects if one.needed] == ["out/checkpoint"]
+
+
+def test_what_a_branch_or_the_worktree_points_to_stays_in_dvcs_cache(bench: Bench) -> None:
+    bench.track("data.csv", large("d"))
+    with bench.project.start_run("a") as run:
+        run.use("data.csv")
+        bench.repo.write("out/copy.csv", large("d"))
+        run.log_artifact("out/copy.csv")
+    rules(bench, "{keep_last: 0}")
+    plan = bench.project.plan_gc()
+    assert plan.freed == 0
+    bench.project.run_gc(plan)
+    assert bench.objects() == []
+    assert bench.dvc("status").strip() == "Data and pipelines are up to date."
+
+
+def test_a_git_tag_keeps_what_it_names(bench: Bench) -> None:
+    run = bench.run("old", {"m.bin": large("1")})
+    bench.repo.git("tag", "-a", "-m", "keep", "model@v1.0.0", str(run.commit))
+    rules(bench, "{keep_last: 0}")
+    assert bench.project.plan_gc().objects == []
+
+
+def test_an_active_run_keeps_what_it_stored(bench: Bench) -> None:
+    rules(bench, "{keep_last: 0}")
+    with bench.project.start_run("a") as run:
+        bench.repo.write("out/set/1.bin", large("1"))
+        run.log_artifacts("out/set")
+        project = bench.project
+        plan = plan_gc(
+            project.depot, [], project.settings.artifacts.retention, direction=lambda _: None, now=9e9, grace=0
+        )
+        assert plan.objects == []
+
+
+def test_what_no_run_names_goes_after_a_day(bench: Bench) -> None:
+    """A process that was killed between storing and recording leaves such objects."""
+    bench.store.add_bytes(large("orphan"))
+    bench.run("a", {"m.bin": large("m")}, model="m.bin").artifact("model").path()
+    project = bench.project
+    assert project.plan_gc().objects == []
+    later = plan_gc(project.depot, project._all_states(), Retention(), direction=lambda _: None, now=9e9)
+    assert [one.needed for one in later.objects] == [None]
+    assert len(later.views) == 1
+    project.run_gc(later)
+    assert len(bench.objects()) == 1
+    assert project.artifact("model").read_bytes() == large("m")
+
+
+def test_the_command_lists_first(bench: Bench) -> None:
+    bench.run("old", {"m.bin": large("1")}, model="m.bin")
+    rules(bench, "{keep_last: 0}")
+    listed = bench.repo.gittrack("gc", "--dry-run").stdout
+    assert "artifact 'model' of run old" in listed
+    assert "would free" in listed
+    (one,) = bench.repo.gittrack_json("gc", "--dry-run")["objects"]
+    assert one["artifact"] == "model"
+    assert "freed" in bench.repo.gittrack("gc").stdout
+    assert bench.objects() == []
+    assert bench.project.count() == 1

@@ -1,0 +1,139 @@
+"""Damage and loss of data are named, with the place where the bytes can be had, and mended where they can be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.data.conftest import Bench, large
+
+
+def spoil(path: Path) -> None:
+    """Other bytes of the same length, as a bad disk gives them."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"\0\0\0")
+    path.chmod(0o444)
+
+
+def object_of(bench: Bench, size: int) -> Path:
+    (found,) = [one for one in bench.objects() if one.stat().st_size == size]
+    return found
+
+
+def in_cache(bench: Bench, path: Path) -> Path:
+    return bench.repo.path / ".dvc/cache/files/md5" / path.parent.name / path.name
+
+
+@pytest.fixture
+def pushed(bench: Bench, tmp_path: Path) -> Bench:
+    bench.dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    bench.repo.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
+    bench.repo.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    bench.repo.gittrack("init")
+    bench.repo.commit()
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    bench.repo.gittrack("push")
+    return bench
+
+
+def test_a_damaged_object_is_named_and_without_another_copy_stays_so(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    spoil(object_of(bench, 70_000))
+    done = bench.repo.gittrack("fsck", check=False)
+    assert done.returncode == 4
+    assert "artifact 'model' of run a" in done.stdout
+    assert "damaged" in done.stdout
+    os.unlink(bench.repo.path / "out/m.bin")
+    again = bench.repo.gittrack("fsck", "--repair", check=False)
+    assert again.returncode == 4
+    assert "not here" in again.stdout
+    # The damaged bytes are set aside, not thrown away.
+    assert [one.stat().st_size for one in (bench.repo.path / ".git/gittrack/odb/damaged").iterdir()] == [70_000]
+
+
+def test_a_sound_copy_in_the_cache_mends_the_farm_and_the_other_way_round(bench: Bench) -> None:
+    run = bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    kept = object_of(bench, 70_000)
+    cached = in_cache(bench, kept)
+    for broken, sound in ((kept, cached), (cached, kept)):
+        # Two inodes, as where there are no hard links.
+        data = sound.read_bytes()
+        broken.unlink()
+        broken.write_bytes(data)
+        spoil(broken)
+        assert bench.repo.gittrack("fsck", check=False).returncode == 4
+        assert "repaired 1 object" in bench.repo.gittrack("fsck", "--repair").stderr
+        assert kept.read_bytes() == cached.read_bytes() == large("m")
+    assert run.artifact("model").read_bytes() == large("m")
+
+
+def test_the_worktree_mends_too(bench: Bench) -> None:
+    bench.track("data.csv", large("d"))
+    with bench.project.start_run("a") as run:
+        run.use("data.csv")
+    spoil(object_of(bench, 70_000))
+    bench.repo.gittrack("fsck", "--repair")
+    assert object_of(bench, 70_000).read_bytes() == large("d")
+
+
+def test_the_remote_mends_what_is_damaged_or_gone(pushed: Bench) -> None:
+    (pushed.repo.path / "out/m.bin").unlink()
+    spoil(object_of(pushed, 70_000))
+    done = pushed.repo.gittrack("fsck", check=False)
+    assert done.returncode == 4
+    assert "on remote 'gittrack'" in done.stdout or "from remote 'gittrack'" in done.stdout
+    assert "from the remote" in pushed.repo.gittrack("fsck", "--repair").stderr
+    for path in [object_of(pushed, 70_000), in_cache(pushed, object_of(pushed, 70_000))]:
+        path.unlink()
+    # Not here, and safely there: told, and no damage.
+    done = pushed.repo.gittrack("fsck")
+    assert "whole on the remote" in done.stdout
+    assert pushed.project.artifact("model").read_bytes() == large("m")
+
+
+def test_a_list_of_a_folder_that_is_damaged(bench: Bench) -> None:
+    bench.repo.write("out/set/1.bin", large("1"))
+    with bench.project.start_run("a") as run:
+        run.log_artifacts("out/set", name="set")
+    (listing,) = [one for one in bench.objects() if one.name.endswith(".dir")]
+    spoil(listing)
+    assert "damaged" in bench.repo.gittrack("fsck", check=False).stdout
+    bench.repo.gittrack("fsck", "--repair", check=False)
+    bench.store.add(bench.repo.path / "out/set")
+    assert bench.project.fsck() == []
+
+
+def test_a_missing_file_of_a_folder_is_counted(bench: Bench) -> None:
+    for number in range(3):
+        bench.repo.write(f"out/set/{number}.bin", large(str(number), 70_000 + number))
+    with bench.project.start_run("a") as run:
+        run.log_artifacts("out/set", name="set")
+    gone = object_of(bench, 70_001)
+    in_cache(bench, gone).unlink()
+    gone.unlink()
+    (problem,) = bench.project.fsck()
+    assert "1 missing" in problem.reason
+    assert "of its 3 files" in problem.reason
+
+
+def test_a_pointer_that_is_not_what_the_record_says(bench: Bench) -> None:
+    """As somebody with a history editor makes it."""
+    run = bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    blob = bench.repo.git("hash-object", "-w", "--stdin", input="outs:\n- md5: ffff\n  path: m.bin\n")
+    env = {"GIT_INDEX_FILE": str(bench.repo.path / ".git/other-index")}
+    os.environ.update(env)
+    try:
+        bench.repo.git("read-tree", str(run.commit))
+        bench.repo.git("update-index", "--cacheinfo", f"100644,{blob},.gittrack/artifacts/out/m.bin.dvc")
+        tree = bench.repo.git("write-tree")
+    finally:
+        del os.environ["GIT_INDEX_FILE"]
+    data = bench.repo.git("cat-file", "commit", str(run.commit)).replace(
+        bench.repo.git("rev-parse", f"{run.commit}^{{tree}}"), tree
+    )
+    forged = bench.repo.git("hash-object", "-t", "commit", "-w", "--stdin", input=data + "\n")
+    bench.repo.git("update-ref", f"refs/experiments/default/{run.id}", forged)
+    assert any("pointer of artifact" in one.reason for one in bench.project.fsck())
