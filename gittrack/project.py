@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gittrack.capture.code import signature
-from gittrack.errors import RunBusy, UnknownRun, UsageError
+from gittrack.errors import CorruptRecord, RunBusy, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.model.amendment import TAG_PREFIX
@@ -418,7 +418,13 @@ class Project:
         """What `gittrack gc` would free, by the retention policy of the settings."""
         from gittrack.data.gc import plan_gc
 
-        return plan_gc(self.depot, self._all_states(), self.settings.artifacts.retention, direction=self._direction)
+        states = self._all_states()
+        for damage in self.damage():
+            raise CorruptRecord(
+                f"{damage.where} should be a run and cannot be read ({damage.reason}), so nobody knows which objects it "
+                "needs; run 'gittrack fsck' and mend it first"
+            )
+        return plan_gc(self.depot, states, self.settings.artifacts.retention, direction=self._direction)
 
     def run_gc(self, plan: GcPlan) -> Freed:
         from gittrack.data.gc import run_gc

@@ -69,7 +69,10 @@ def plan_gc(
     now: float | None = None,
     grace: float = _GRACE,
 ) -> GcPlan:
-    """Which objects nobody keeps: neither a run that the policy keeps, nor an active one, nor the registry."""
+    """Which objects nobody keeps: neither a run that the policy keeps, nor an active one, nor the registry.
+
+    Raises CorruptRecord when a run cannot be read: what it needs would look like something that nobody needs.
+    """
     now = time.time() if now is None else now
     repository, store = depot.repository, depot.store
     tags = registered_commits(repository)
@@ -77,7 +80,7 @@ def plan_gc(
     kept_ids = kept_runs(runs, retention, registered=registered, direction=direction, now=now)
     kept: set[str] = set(_active_objects(depot))
     released: dict[str, Needed] = {}
-    for one in needed_objects(repository, runs):
+    for one in needed_objects(repository, runs, strict=True):
         may_go = one.run.id not in kept_ids and _is_of(one, retention.kinds)
         for oid in depot.objects([one.pointer])[0]:
             if may_go:

@@ -34,18 +34,20 @@ class Needed:
         return f"{self.what} {self.called!r} of run {self.run.name} ({self.run.id[:8]})"
 
 
-def needed_objects(repository: Repository, runs: Iterable[RunState]) -> Iterator[Needed]:
+def needed_objects(repository: Repository, runs: Iterable[RunState], *, strict: bool = False) -> Iterator[Needed]:
     """Everything that the runs point to, in their order; active runs have nothing in git yet.
 
-    A run whose record cannot be read is passed over here: `fsck` names it.
+    A run whose record cannot be read is passed over here, since `fsck` names it; with `strict` it raises CorruptRecord.
     """
     suffix = f":{layout.FOLDER}/{layout.RUN}"
     states = {f"{state.commit}{suffix}": state for state in runs if state.commit is not None}
     for name, kind, data in repository.read_objects(states):
         state = states[name]
         found: dict[tuple[str, str], Needed] = {}
+        if kind != "blob" and strict:
+            raise _unreadable(state)
         if kind == "blob" and any(mark in data for mark in _MARKS):
-            for one in _of_record(state, data):
+            for one in _of_record(state, data, strict):
                 found[one.what, one.path] = one
         # What was added later is known to the state alone, and has a name.
         for artifact in state.artifacts.values():
@@ -54,7 +56,14 @@ def needed_objects(repository: Repository, runs: Iterable[RunState]) -> Iterator
         yield from found.values()
 
 
-def _of_record(state: RunState, data: bytes) -> Iterator[Needed]:
+def _unreadable(state: RunState) -> CorruptRecord:
+    return CorruptRecord(
+        f"the record of run {state.name} ({state.id[:8]}) cannot be read, so nobody knows which objects it needs; "
+        "run 'gittrack fsck' and mend it first"
+    )
+
+
+def _of_record(state: RunState, data: bytes, strict: bool) -> Iterator[Needed]:
     try:
         plain = from_yaml(data, "run.yaml")
         for one in plain.get("artifacts", ()):
@@ -66,7 +75,8 @@ def _of_record(state: RunState, data: bytes) -> Iterator[Needed]:
             if pointer is not None:
                 yield Needed(state, INPUT, used.path, used.path, pointer)
     except (CorruptRecord, AttributeError, KeyError, TypeError, ValueError):
-        return
+        if strict:
+            raise _unreadable(state) from None
 
 
 def _of_artifact(state: RunState, artifact: Artifact) -> Needed:

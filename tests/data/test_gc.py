@@ -170,3 +170,19 @@ def test_the_command_lists_first(bench: Bench) -> None:
     assert "freed" in bench.repo.gittrack("gc").stdout
     assert bench.objects() == []
     assert bench.project.count() == 1
+
+
+@pytest.mark.parametrize("what", ["commit", "record"])
+def test_a_run_that_cannot_be_read_keeps_everything(bench: Bench, what: str) -> None:
+    """What it needs would look like something that nobody needs."""
+    run = bench.run("a", {"m.bin": large("m")})
+    bench.run("b", {"n.bin": large("n")})
+    name = run.commit if what == "commit" else bench.repo.git("rev-parse", f"{run.commit}:.gittrack/run.yaml")
+    assert name is not None
+    (bench.repo.path / ".git/objects" / name[:2] / name[2:]).unlink()
+    (bench.repo.path / ".git/gittrack/index.sqlite").unlink()
+    rules(bench, "{keep_last: 0}")
+    done = bench.repo.gittrack("gc", check=False)
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
+    assert len(bench.objects()) == 2
