@@ -26,11 +26,22 @@ GROUPS = {
     "size": "one run in git",
     "wrapper": "gittrack run",
     "data": "large files and many files into the store",
+    "remotes": "objects to a server on loopback and back",
     "peers": "other trackers, same workloads",
 }
 _MODULES = {"ls": "listing"}
 TOY = Sizes(
-    calls=200, kills=1, files=(5,), points=500, runs=(20,), stored=20, repeats=1, data_bytes=100_000, data_files=10
+    calls=200,
+    kills=1,
+    files=(5,),
+    points=500,
+    runs=(20,),
+    stored=20,
+    repeats=1,
+    data_bytes=100_000,
+    data_files=10,
+    remote_objects=3,
+    remote_bytes=2_000,
 )
 
 

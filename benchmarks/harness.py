@@ -44,6 +44,8 @@ class Sizes:
     stored: int = 1_000
     data_bytes: int = 1_000_000_000
     data_files: int = 10_000
+    remote_objects: int = 1_000
+    remote_bytes: int = 100_000
     repeats: int = 15
 
 

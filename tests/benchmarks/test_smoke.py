@@ -27,6 +27,7 @@ EXPECTED = {
     "ls": {"ls, 20 runs, loose refs", "ls, 20 runs, packed refs", "ls --all --json"},
     "size": {"one run after git gc"},
     "wrapper": {"gittrack run -- true"},
+    "remotes": {"push of 3 objects", "pull of 3 objects"},
     "data": {"a file of 100,000 bytes", "10 files"},
 }
 
