@@ -23,7 +23,6 @@ with gittrack.start_run('killed', console=False) as run:
     for number in range(40):
         open(f'out/{number}.bin', 'wb').write((f'{sys.argv[1]} {number} ' * 60_000).encode())
         run.log_artifact(f'out/{number}.bin')
-    run.log_artifacts('out', name='all')
 """
 
 
@@ -78,5 +77,5 @@ def test_a_hundred_kills(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyP
     sent = {one.parent.name + one.name for one in objects(remote)}
     # Everything that a run names went; what was stored and never recorded stays here.
     assert sent <= kept
-    assert len(sent) >= 41
+    assert len(sent) >= 40
     assert repo.git("fsck", "--strict", "--no-dangling") == ""
