@@ -43,6 +43,11 @@ class Remote:
         return isinstance(self.fs, ObjectFileSystem)
 
     @property
+    def is_asynchronous(self) -> bool:
+        """An object store whose plug-in works in an event loop: all that DVC has."""
+        return self.is_object_store and bool(getattr(self.fs.fs, "async_impl", False))
+
+    @property
     def is_local(self) -> bool:
         return bool(self.fs.protocol == "local")
 
@@ -102,7 +107,7 @@ def open_remote(root: Path, name: str | None = None, *, common_dir: Path | None 
     """
     config = _config(root, common_dir)
     known = config.get("remote", {})
-    if RUN_DATA in known:
+    if RUN_DATA in known and (name is None or _is_below(str(known[RUN_DATA].get("url")), name)):
         return _open(config, RUN_DATA, known[RUN_DATA])
     base = base_remote(root, name, common_dir=common_dir)
     if base is None:
@@ -113,6 +118,11 @@ def open_remote(root: Path, name: str | None = None, *, common_dir: Path | None 
             )
         raise RemoteUnusable("DVC has no remote; 'dvc remote add -d store URL' names one, then 'gittrack init'")
     return _open(config, RUN_DATA, {"url": f"remote://{base}/{RUN_DATA}"})
+
+
+def _is_below(url: str, base: str) -> bool:
+    """Whether our remote lies below that one; one with a url of its own was chosen by somebody."""
+    return not url.startswith("remote://") or url.lower().startswith(f"remote://{base.lower()}/")
 
 
 def _config(root: Path, common_dir: Path | None) -> Any:
@@ -173,21 +183,21 @@ def _open(config: Any, name: str, settings: dict[str, Any]) -> Remote:
 
 def _tune(made: Any) -> None:
     """Log in, with what DVC has no setting for: how often its plug-in tries again, and how it notices a dead server."""
-    arguments = made.fs_args
     if made.protocol == "s3":
-        arguments["config_kwargs"] = {
+        made.fs_args["config_kwargs"] = {
             # We try again ourselves. Otherwise botocore (5) times s3fs (5) tries make a dead server take minutes.
             "retries": {"total_max_attempts": 1},
             # The md5 is compared afterwards; a second checksum costs time, and not all that speak S3 know it.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
             "max_pool_connections": _STORE_JOBS,
-            **arguments.get("config_kwargs", {}),
+            **made.fs_args.get("config_kwargs", {}),
         }
+        made.fs.retries = 1
     elif made.protocol == "ssh":
-        arguments.update({"keepalive_interval": 15, "keepalive_count_max": 3, "connect_timeout": 15})
+        made.fs_args.update({"keepalive_interval": 15, "keepalive_count_max": 3, "connect_timeout": 15})
     # A plug-in imports what it needs, and ssh logs in, with the first use of this.
-    made.fs.retries = 1
+    _ = made.fs
 
 
 def _resolved(config: Any, settings: dict[str, Any]) -> str:
