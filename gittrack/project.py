@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -380,7 +380,10 @@ class Project:
         found = self.artifact(text)
         if found.run.commit is None:
             raise RunBusy(f"run {found.run.name} is still active; use its artifacts when it is finished")
-        return UsedArtifact(found.artifact, found.run.id, found.run.commit, found.path())
+        # One that was added later is not in the run's own commit, but in the amendment.
+        own = any(one.path == found.artifact.path for one in self._run(found.run).record.artifacts)
+        commit = found.run.commit if own else found.run.head or found.run.commit
+        return UsedArtifact(found.artifact, found.run.id, commit, found.path())
 
     def check_out(
         self, run: Run | str, *, worktree: Path | None = None, branch: str | None = None, data: bool = True
@@ -437,8 +440,7 @@ class Project:
 
         states = self._all_states()
         done = repair(self.depot, examine(self.depot, states))
-        expose_all(self.depot, states)
-        return done
+        return replace(done, exposed=expose_all(self.depot, states))
 
     def init(self) -> list[str]:
         """Make the repository ready; returns what was done, a line each."""

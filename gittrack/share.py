@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gittrack.data.depot import Depot
+from gittrack.data.depot import Came, Depot
+from gittrack.data.gc import released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GittrackError, RemoteUnusable
 from gittrack.git.remote import choose_remote
@@ -46,7 +47,7 @@ def push(
     absent: dict[str, str] = {}
     back: set[str] = set()
     if data:
-        needed = list(needed_objects(repository, recorded))
+        needed = _wanted(depot, needed_objects(repository, recorded))
         if needed:
             objects, bytes_, absent, back = _send(depot, needed)
     ids = {run.id for run in recorded}
@@ -101,40 +102,32 @@ def fetch(
     new = set(moved.runs)
     known = [run for run in states() if run.commit is not None]
     arrived = tuple(run for run in known if run.id in new)
-    objects = bytes_ = 0
+    came = Came()
     absent: dict[str, str] = {}
     if data:
-        missing = [one for one in needed_objects(repository, known if everything else arrived) if not _here(depot, one)]
-        if missing:
-            objects, bytes_, absent = _bring(depot, missing)
-    return Shared(name, arrived, objects, bytes_, moved.refused, absent)
+        needed = _wanted(depot, needed_objects(repository, known if everything else arrived))
+        came, absent = _bring(depot, needed)
+    return Shared(name, arrived, came.objects, came.bytes, moved.refused, absent)
 
 
-def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[int, int, dict[str, str]]:
+def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str]]:
     """All at once; only where that fails one by one, to tell whose data could not be had."""
+    before = [one for one in missing if not depot.here(one.pointer)]
     try:
-        return len(missing), depot.bring([one.pointer for one in missing], what="data of runs"), {}
+        return depot.bring([one.pointer for one in before], what="data of runs"), {}
     except GittrackError:
         pass
-    done = came = 0
+    came = Came()
     absent: dict[str, str] = {}
-    for one in missing:
-        if _here(depot, one):
-            done += 1
-            continue
+    for one in before:
         try:
-            came += depot.bring([one.pointer], what=one.called)
-            done += 1
+            came = came.and_more(depot.bring([one.pointer], what=one.called))
         except GittrackError as error:
             absent[str(one)] = str(error)
-    return done, came, absent
+    return came, absent
 
 
-def _here(depot: Depot, one: Needed) -> bool:
-    store = depot.store
-    if store.find(one.pointer.oid) is None:
-        return False
-    try:
-        return all(store.find(oid) is not None for oid in store.objects(one.pointer.oid))
-    except GittrackError:
-        return False
+def _wanted(depot: Depot, needed: Iterable[Needed]) -> list[Needed]:
+    """Without what was let go here on purpose and has not come back: that is missing to nobody."""
+    released = released_objects(depot.repository)
+    return [one for one in needed if one.pointer.oid not in released or depot.here(one.pointer)]

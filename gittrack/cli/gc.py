@@ -10,7 +10,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.data.gc import Doomed, GcPlan
-from gittrack.report.numbers import size
+from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape
 
 _LISTED = 50
@@ -33,22 +33,21 @@ def gc(app: App, dry_run: bool, as_json: bool) -> None:
             app.console.json({"freed": plan.freed, "objects": [_json(one) for one in plan.objects]})
             return
         app.console.lines(_listing(plan.objects))
-        app.console.line(
-            f"would free {size(plan.freed)} in {len(plan.objects):,} objects and {len(plan.views):,} copies"
-        )
+        copies = counted(len(plan.views), "copy", "copies")
+        app.console.line(f"would free {size(plan.freed)} in {counted(len(plan.objects), 'object')} and {copies}")
         return
     done = project.run_gc(plan)
     if as_json:
         app.console.json({"freed": done.bytes, "objects": done.objects, "temporaries": done.temporaries})
     else:
-        app.console.line(f"freed {size(done.bytes)} in {done.objects:,} objects")
+        app.console.line(f"freed {size(done.bytes)} in {counted(done.objects, 'object')}")
         _tell_shared(app, plan)
 
 
 def _tell_shared(app: App, plan: GcPlan) -> None:
-    shared = sum(len(one.paths) == 1 and one.needed is not None for one in plan.objects)
-    if shared:
-        app.console.note(f"{shared:,} of them DVC still has, for a branch or a tag names them")
+    left = sum(one.left for one in plan.objects)
+    if left:
+        app.console.note(f"{left:,} of them stay in DVC's cache, as data of the project; 'dvc gc' collects those")
 
 
 def _listing(objects: Iterable[Doomed]) -> Iterable[str]:

@@ -7,7 +7,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.errors import GateRefused, GittrackError
-from gittrack.report.numbers import size
+from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape, pad, width
 
 _SIGNS = {True: ("ok", "good"), None: ("note", "warn"), False: ("wrong", "bad")}
@@ -48,7 +48,9 @@ def fsck(app: App, repair: bool, as_json: bool) -> None:
         done = project.repair()
         if done.objects:
             fetched = f", {size(done.bytes)} of it from the remote" if done.bytes else ""
-            app.console.note(f"repaired {done.objects:,} {'object' if done.objects == 1 else 'objects'}{fetched}")
+            app.console.note(f"repaired {counted(done.objects, 'object')}{fetched}")
+        if done.exposed:
+            app.console.note(f"put {counted(done.exposed, 'object')} into DVC's cache again")
     problems = project.fsck()
     if as_json:
         app.console.json(

@@ -59,10 +59,7 @@ class RunArtifact:
         """Whether all its bytes are on this machine."""
         if not self.artifact.pointer:
             return True
-        store = self._depot.store
-        if store.find(self.md5) is None:
-            return False
-        return all(store.find(oid) is not None for oid in store.objects(self.md5))
+        return self._depot.here(self.artifact.as_pointer())
 
     # --- its bytes
 

@@ -28,8 +28,9 @@ def check_out_worktree(depot: Depot, run: RunState, folder: Path, *, data: bool 
     _git(depot.repository, "worktree", "add", "--detach", "--", str(folder), commit)
     absent: tuple[str, ...] = ()
     if data:
-        needed, absent = _bring(depot, run)
-        absent += _materialise(depot, run, folder.resolve(), needed)
+        asked = list(needed_objects(depot.repository, [run]))
+        needed, absent = _bring(depot, asked)
+        absent += _materialise(depot, folder.resolve(), asked, needed)
     return CheckedOut(commit, folder, None, absent)
 
 
@@ -39,7 +40,7 @@ def check_out_branch(depot: Depot, run: RunState, branch: str, *, data: bool = T
     _git(depot.repository, "branch", "--no-track", "--", branch, commit)
     absent: tuple[str, ...] = ()
     if data:
-        _, absent = _bring(depot, run)
+        _, absent = _bring(depot, list(needed_objects(depot.repository, [run])))
     return CheckedOut(commit, None, branch, absent)
 
 
@@ -58,10 +59,10 @@ def _git(repository: Repository, *words: str) -> None:
         raise UsageError(f"git will not make it: {said}; name another place or branch") from None
 
 
-def _bring(depot: Depot, run: RunState) -> tuple[list[Needed], tuple[str, ...]]:
+def _bring(depot: Depot, asked: list[Needed]) -> tuple[list[Needed], tuple[str, ...]]:
     """The run's objects into the store and DVC's cache; what could not be had is told."""
     here, absent = [], []
-    for one in needed_objects(depot.repository, [run]):
+    for one in asked:
         try:
             depot.bring([one.pointer], what=one.called)
             for oid in depot.store.objects(one.pointer.oid):
@@ -72,13 +73,19 @@ def _bring(depot: Depot, run: RunState) -> tuple[list[Needed], tuple[str, ...]]:
     return here, tuple(absent)
 
 
-def _materialise(depot: Depot, run: RunState, folder: Path, needed: list[Needed]) -> tuple[str, ...]:
+def _materialise(depot: Depot, folder: Path, asked: list[Needed], needed: list[Needed]) -> tuple[str, ...]:
     """The files at their places: by DVC where the commit is a DVC project, so that `dvc status` is content."""
     if (folder / ".dvc").is_dir():
         from gittrack.pointers.checkout import check_out, use_cache_of
 
         use_cache_of(folder, depot.repository.root, depot.store.places.cache)
-        return tuple(f"{path} is in no cache here; 'dvc pull {path}' fetches it" for path in check_out(folder))
+        # What the run needs was told above.
+        mine = {f".gittrack/artifacts/{one.path}" if one.what == ARTIFACT else one.path for one in asked}
+        return tuple(
+            f"{path} is in no cache here; 'dvc pull {path}' fetches it"
+            for path in check_out(folder)
+            if path.removeprefix(f"{folder}/") not in mine
+        )
     for one in needed:
         target = folder / (f".gittrack/artifacts/{one.path}" if one.what == ARTIFACT else one.path)
         if target.is_relative_to(folder) and not target.exists():

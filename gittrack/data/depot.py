@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from gittrack.pointers.transfer import Transferred
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """How many objects came from the remote, and their bytes."""
+
+    objects: int = 0
+    bytes: int = 0
+
+    def and_more(self, other: Came) -> Came:
+        return Came(self.objects + other.objects, self.bytes + other.bytes)
+
+
 @dataclass(frozen=True)
 class Depot:
     """`remote_name` is the DVC remote of the settings; None means DVC's default."""
@@ -44,14 +55,14 @@ class Depot:
 
     # --- in
 
-    def bring(self, pointers: Iterable[Pointer], *, member: str | None = None, what: str = "the data") -> int:
+    def bring(self, pointers: Iterable[Pointer], *, member: str | None = None, what: str = "the data") -> Came:
         """Everything that the pointers stand for, or of folders only `member`, from the remote where it is not here.
 
-        Returns how many bytes came; raises ObjectMissing when anything could not be had.
+        Raises ObjectMissing when anything could not be had.
         """
         pointers = list(pointers)
         lists = [one.oid for one in pointers if one.is_folder and self.store.find(one.oid) is None]
-        came = self._pull(lists, 0, what) if lists else 0
+        came = self._pull(lists, 0, what) if lists else Came()
         sizes = {one.oid: one.size for one in pointers if not one.is_folder}
         wanted = dict.fromkeys(sizes)
         for one in pointers:
@@ -59,7 +70,7 @@ class Depot:
                 wanted.update(dict.fromkeys(self.members(one.oid, member).values()))
         missing = [oid for oid in wanted if self.store.find(oid) is None]
         if missing:
-            came += self._pull(missing, sum(one.size for one in pointers), what)
+            came = came.and_more(self._pull(missing, sum(one.size for one in pointers), what))
         return came
 
     def members(self, oid: str, member: str | None = None) -> dict[str, str]:
@@ -70,18 +81,28 @@ class Depot:
         below = f"{member.rstrip('/')}/"
         return {path: one for path, one in found.items() if path == member.rstrip("/") or path.startswith(below)}
 
-    def _pull(self, oids: Sequence[str], size: int, what: str) -> int:
+    def here(self, pointer: Pointer) -> bool:
+        """Whether all that a pointer stands for is on this machine."""
+        if self.store.find(pointer.oid) is None:
+            return False
+        try:
+            return all(self.store.find(oid) is not None for oid in self.store.objects(pointer.oid))
+        except GittrackError:
+            return False
+
+    def _pull(self, oids: Sequence[str], size: int, what: str) -> Came:
         from gittrack.pointers.transfer import pull
 
         try:
             remote = self.remote()
         except GittrackError as error:
-            raise ObjectMissing(f"{what}: {len(oids):,} objects are not here, and {error}") from None
+            objects = "1 object is" if len(oids) == 1 else f"{len(oids):,} objects are"
+            raise ObjectMissing(f"{what}: {objects} not here, and {error}") from None
         with bar(f"fetching {what}", size, always=True) as progress:
             done = pull(self.store, remote, oids, progress=progress)
         if done.failed:
             raise ObjectMissing(f"{what}: {_first_failure(done.failed)}; 'gittrack fsck' tells what is where")
-        return done.bytes
+        return Came(done.done, done.bytes)
 
     # --- out
 

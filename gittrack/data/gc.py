@@ -29,12 +29,16 @@ _POINTED = re.compile(rb"md5: ['\"]?([0-9a-f]{32}(?:\.dir)?)")
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """One object that may go: how large it is, what it was (None: nothing that any run names), and where it lies."""
+    """One object that may go: how large it is, what it was (None: nothing that any run names), and where it lies.
+
+    `left` says that DVC's cache keeps it: a branch or a tag points to it, or it was never ours.
+    """
 
     oid: str
     size: int
     needed: Needed | None
     paths: tuple[Path, ...]
+    left: bool = False
 
 
 @dataclass(slots=True)
@@ -83,10 +87,11 @@ def plan_gc(
     for one in needed_objects(repository, runs, strict=True):
         may_go = one.run.id not in kept_ids and _is_of(one, retention.kinds)
         for oid in depot.objects([one.pointer])[0]:
-            if may_go:
-                released.setdefault(oid, one)
-            else:
+            if not may_go:
                 kept.add(oid)
+            elif oid not in released or one.what == ARTIFACT:
+                # What a run made is ours, also where another run read it.
+                released[oid] = one
     named = set(_named_by_git(depot))
     plan = GcPlan(released={oid: one for oid, one in released.items() if oid not in kept})
     for oid, path in kept_objects(store.places):
@@ -99,10 +104,11 @@ def plan_gc(
         paths = [path]
         # What we put into the cache for a run we take out again; other people's data are DVC's to collect.
         ours = one_needed is not None and one_needed.what == ARTIFACT and oid not in named
-        cached = cached_object(store.places, oid) if ours else None
-        if cached is not None:
+        cached = cached_object(store.places, oid)
+        if cached is not None and ours:
             paths.append(cached)
-        plan.objects.append(Doomed(oid, path.stat().st_size, one_needed, tuple(paths)))
+        left = cached is not None and not ours
+        plan.objects.append(Doomed(oid, path.stat().st_size, one_needed, tuple(paths), left))
     plan.views = list(_old_views(repository, now, grace))
     return plan
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gittrack.data.depot import Depot
 from gittrack.data.gc import registered_commits, released_objects
@@ -21,6 +22,11 @@ class Finding:
 
     needed: Needed
     objects: Mapping[str, Health]
+
+    def is_released(self, released: Collection[str]) -> bool:
+        """Whether nothing is wrong but that `gc` let go of it, on purpose."""
+        missing = all(health is Health.MISSING for health in self.objects.values())
+        return missing and all(oid in released for oid in self.objects)
 
     def sentence(self) -> str:
         missing = sum(one is Health.MISSING for one in self.objects.values())
@@ -64,19 +70,22 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
     findings = list(findings)
     if not findings:
         return
-    there, silence = _on_remote(depot, {oid for one in findings for oid in one.objects})
     released = released_objects(depot.repository)
+    asked = {oid for one in findings if not one.is_released(released) for oid in one.objects}
+    there, silence = _on_remote(depot, asked) if asked else ({}, "")
     tags = registered_commits(depot.repository)
     for one in findings:
         run = one.needed.run
         named = [tag for commit in (run.commit, run.head) for tag in tags.get(commit or "", ())]
         where = f"{one.needed}{f', which is {named[0]},' if named else ''}"
         damaged = any(health is Health.DAMAGED for health in one.objects.values())
-        if one.objects.keys() <= there.keys():
-            step = f"'gittrack fsck --repair' fetches it from remote {there[next(iter(one.objects))]!r}"
-            yield Problem(where, f"{one.sentence()}, and whole on the remote", step, harmless=not damaged)
-        elif not damaged and one.objects.keys() <= released:
+        if one.is_released(released):
             yield Problem(where, "its bytes were let go by 'gittrack gc'", "", harmless=True)
+        elif one.objects.keys() <= there.keys():
+            step = (
+                f"'gittrack fsck --repair' fetches it from remote {there[next(iter(one.objects))]!r}, and verifies it"
+            )
+            yield Problem(where, f"{one.sentence()}, and on the remote", step, harmless=not damaged)
         elif silence:
             yield Problem(
                 where, one.sentence(), f"the remote could not be asked ({silence}); ask again when it answers"
@@ -94,6 +103,8 @@ def _on_remote(depot: Depot, oids: set[str]) -> tuple[dict[str, str], str]:
 
     try:
         remote = depot.remote()
+        if remote.is_local and not Path(remote.path).is_dir():
+            return {}, f"its folder {remote.path} is not there"
         return dict.fromkeys(present(remote, oids), remote.name), ""
     except (GittrackError, OSError) as error:
         return {}, str(error)
@@ -101,15 +112,17 @@ def _on_remote(depot: Depot, oids: set[str]) -> tuple[dict[str, str], str]:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """How many objects are whole again, and how many bytes were fetched for that."""
+    """How many objects are whole again, how many bytes were fetched for that, and how many DVC's cache has again."""
 
     objects: int
     bytes: int
+    exposed: int = 0
 
 
 def repair(depot: Depot, findings: Iterable[Finding]) -> Repaired:
     """Make whole what can be: from another copy here, from the worktree, from the remote; damaged bytes are set aside."""
-    findings = list(findings)
+    released = released_objects(depot.repository)
+    findings = [one for one in findings if not one.is_released(released)]
     bad = {oid: health for one in findings for oid, health in one.objects.items()}
     for oid in bad:
         heal(depot.store, oid)
@@ -117,7 +130,7 @@ def repair(depot: Depot, findings: Iterable[Finding]) -> Repaired:
     came = 0
     for one in findings:
         try:
-            came += depot.bring([one.needed.pointer], what=one.needed.called)
+            came += depot.bring([one.needed.pointer], what=one.needed.called).bytes
         except (GittrackError, OSError):
             # It is told by the look that follows.
             continue

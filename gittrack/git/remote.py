@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,10 +77,18 @@ def push_refs(repository: Repository, remote: str, refs: Sequence[str]) -> Pushe
         for mark, names, words_ in answers:
             name = names.rpartition(":")[2]
             if mark == "!":
-                refused[name] = words_.strip().strip("[]") or "refused"
+                refused[name] = _why(words_)
             else:
                 done.append(name)
     return Pushed(tuple(done), refused)
+
+
+def _why(words: str) -> str:
+    """`[rejected] (fetch first)` as a part of a sentence."""
+    found = re.search(r"\(([^)]*)\)", words)
+    if found is not None and found[1] in ("fetch first", "non-fast-forward"):
+        return "somebody else changed it there since it was fetched; fetch first"
+    return (found[1] if found is not None else words.strip().strip("[]")) or "refused"
 
 
 def fetch_refs(repository: Repository, remote: str, refs: Iterable[str]) -> dict[str, str]:

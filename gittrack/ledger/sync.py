@@ -42,10 +42,23 @@ def fetch_runs(repository: Repository, remote: str) -> Moved:
     """Runs of the remote that are new, or further on there."""
     here = repository.list_refs(layout.RUNS)
     there = list_remote(repository, remote, _ALL)
-    wanted = [ref for ref, head in there.items() if layout.parse_run_ref(ref) is not None and here.get(ref) != head]
+    wanted = [
+        ref
+        for ref, head in there.items()
+        if layout.parse_run_ref(ref) is not None
+        and here.get(ref) != head
+        and not _is_ahead(repository, here.get(ref), head)
+    ]
     refused = fetch_refs(repository, remote, wanted)
     after = repository.list_refs(layout.RUNS)
     return Moved(_ids(ref for ref in wanted if after.get(ref) != here.get(ref)), _really(refused, wanted, after, there))
+
+
+def _is_ahead(repository: Repository, here: str | None, there: str) -> bool:
+    """Whether only this side changed the run since both had it: then there is nothing to fetch."""
+    if here is None:
+        return False
+    return repository.run("merge-base", "--is-ancestor", there, here, check=False).returncode == 0
 
 
 def _really(

@@ -18,7 +18,8 @@ class Input:
     `path` is relative to the top of the worktree where it lies inside, else absolute; of a reference it is the URI.
     `md5` names the content as DVC would (`.dir` for a folder of `nfiles` files); None where nobody read the bytes.
     `tracked_by` says who keeps the version: `dvc` (then `pointer` is the file with the hash), `git`, `run` (an artifact
-    called `artifact` of the run `run`, recorded as `commit`), `uri` (`version` or `etag`), or None: nobody.
+    called `artifact` of the run `run`, recorded as `commit`; `pointer` is its file there, absent when git holds it whole),
+    `uri` (`version` or `etag`), or None: nobody.
     `changed`: the bytes were not those of the pointer. `declared` is False for one that was only noticed.
     """
 
@@ -39,7 +40,7 @@ class Input:
     @property
     def as_pointer(self) -> Pointer | None:
         """The object in DVC's cache that holds it; None where there is none."""
-        kept = self.tracked_by in (DVC, RUN) and not self.changed
+        kept = self.tracked_by in (DVC, RUN) and self.pointer is not None and not self.changed
         if not kept or self.md5 is None or self.size is None or not is_oid(self.md5):
             return None
         return Pointer(self.md5, self.size, self.nfiles)

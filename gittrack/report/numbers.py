@@ -138,3 +138,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TB"
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """`1 object`, `1,200 objects`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gittrack.capture.secrets import mask_text, mask_value
-from gittrack.errors import GittrackError, InvalidValue, RunBusy, RunClosed
+from gittrack.errors import DirtyTree, GittrackError, InvalidValue, RunBusy, RunClosed
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
@@ -219,6 +219,10 @@ class ActiveRun:
                 etag=etag,
                 allow_changed=allow_changed,
             )
+        except DirtyTree:
+            # Declared it was, whatever becomes of it.
+            self._event("refused", path=os.path.abspath(path))
+            raise
         except OSError as error:
             self.warn(f"input {str(path)!r} could not be read ({error.strerror or error}); it is not recorded")
             return Path(path)

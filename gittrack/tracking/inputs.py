@@ -121,6 +121,7 @@ def _of_run(used: UsedArtifact, text: str) -> Seen:
             one.md5,
             one.nfiles,
             tracked_by=RUN,
+            pointer=f"{one.path}.dvc" if one.pointer else None,
             run=used.run,
             commit=used.commit,
             artifact=one.called,
@@ -269,6 +270,8 @@ def notice_inputs(run: ActiveRun, opened: Opened, known: Iterable[str] = ()) -> 
     for event in peek(run.folder).events:
         if event["op"] == "input":
             declared.add(event["path"])
+        elif event["op"] == "refused":
+            declared.add(os.path.relpath(event["path"], ground.root))
         elif event["op"] == "artifact" and event.get("source"):
             # We opened it ourselves, to keep it.
             declared.add(os.path.relpath(event["source"], ground.root))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -18,7 +19,9 @@ from gittrack.model.codec import artifact_to_json
 from gittrack.model.names import check_key
 from gittrack.model.run import RunState
 from gittrack.settings import Settings
-from gittrack.tracking.outputs import path_inside, safe_path
+from gittrack.tracking.outputs import path_inside, safe_path, told
+
+_log = logging.getLogger("gittrack")
 
 
 def add_artifact(
@@ -59,7 +62,10 @@ def add_artifact(
     else:
         store = Store.of(repository.common_dir, repository.root)
         with bar(f"keeping {source.name}", size or 0) as progress:
-            pointer = store.add(source, progress=progress, ignore_root=repository.root).pointer
+            added = store.add(source, progress=progress, ignore_root=repository.root)
+        for text in told(inside, added):
+            _log.warning("gittrack: %s", text)
+        pointer = added.pointer
         made = Artifact(inside, pointer.size, pointer.oid, kind, called, pointer.nfiles, pointer=True)
     said = json.dumps({**artifact_to_json(made), "name": called}, ensure_ascii=False, separators=(",", ":"))
     return amend(

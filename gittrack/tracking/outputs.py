@@ -121,14 +121,8 @@ class Outputs:
         except (OSError, GittrackError) as error:
             self._lost(path, error)
             return
-        if added.skipped:
-            more = f" and {len(added.skipped) - 5} more" if len(added.skipped) > 5 else ""
-            self._run.warn(f"artifact {path!r} leaves out {', '.join(added.skipped[:5])}{more}")
-        if added.cache_problem is not None:
-            self._run.warn(
-                f"DVC's cache cannot be written ({added.cache_problem}); artifacts are kept in gittrack's own store, and "
-                "'gittrack fsck --repair' puts them into the cache when that works again"
-            )
+        for text in told(path, added):
+            self._run.warn(text)
         self._look_for_ignores()
         pointer = added.pointer
         self._say(path, pointer.size, pointer.oid, kind, name, source, nfiles=pointer.nfiles, pointer=True)
@@ -209,6 +203,20 @@ class Outputs:
         if inside is not None:
             raise InvalidName(f"{path!r} and {inside!r} cannot both be artifacts: one would be a file and a folder")
         return path
+
+
+def told(path: str, added: Added) -> list[str]:
+    """What a person should know of an artifact that is in the store now."""
+    found = []
+    if added.skipped:
+        more = f" and {len(added.skipped) - 5} more" if len(added.skipped) > 5 else ""
+        found.append(f"artifact {path!r} leaves out {', '.join(added.skipped[:5])}{more}")
+    if added.cache_problem is not None:
+        found.append(
+            f"DVC's cache cannot be written ({added.cache_problem}); artifacts are kept in gittrack's own store, and "
+            "'gittrack fsck --repair' puts them into the cache when that works again"
+        )
+    return found
 
 
 def path_inside(source: Path) -> str:

@@ -90,7 +90,7 @@ def test_the_remote_mends_what_is_damaged_or_gone(pushed: Bench) -> None:
         path.unlink()
     # Not here, and safely there: told, and no damage.
     done = pushed.repo.gittrack("fsck")
-    assert "whole on the remote" in done.stdout
+    assert "on the remote" in done.stdout
     assert pushed.project.artifact("model").read_bytes() == large("m")
 
 
