@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import ROOT, Bench, interleaved, process
+from benchmarks.harness import ROOT, Bench, interleaved, pin, process, unpin
 from benchmarks.rows import Limit, Note, Row
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -44,9 +44,14 @@ def rows(bench: Bench) -> Iterator[Row | Note]:
     from tests.pointers.servers import make_bucket, s3_server
 
     os.environ.update(_KEYS, PYTHONPATH=str(ROOT), no_proxy="127.0.0.1", DVC_NO_ANALYTICS="1")
-    with s3_server() as server:
-        make_bucket(server.port, "bench")
-        yield from _measured(bench, server.port)
+    # Client and server are two machines in life: each has a core here.
+    unpin()
+    try:
+        with s3_server() as server:
+            make_bucket(server.port, "bench")
+            yield from _measured(bench, server.port)
+    finally:
+        pin()
 
 
 def _measured(bench: Bench, port: int) -> Iterator[Row]:
