@@ -421,18 +421,28 @@ class Project:
         """What `gittrack gc` would free, by the retention policy of the settings."""
         from gittrack.data.gc import plan_gc
 
+        return plan_gc(self.depot, self._whole_states, self.settings.artifacts.retention, direction=self._direction)
+
+    def gc(self) -> tuple[GcPlan, Freed]:
+        """Free it; nobody stores anything meanwhile. Raises RunBusy when others do so all the time."""
+        from gittrack.data.gc import run_gc
+        from gittrack.pointers.lock import collecting
+
+        with collecting(self.depot.store.places.keep) as alone:
+            if not alone:
+                raise RunBusy("other processes are storing artifacts; try again when they are done")
+            plan = self.plan_gc()
+            return plan, run_gc(self.depot, plan)
+
+    def _whole_states(self) -> list[RunState]:
+        """All runs; raises CorruptRecord when one of them cannot be read."""
         states = self._all_states()
         for damage in self.damage():
             raise CorruptRecord(
                 f"{damage.where} should be a run and cannot be read ({damage.reason}), so nobody knows which objects it "
                 "needs; run 'gittrack fsck' and mend it first"
             )
-        return plan_gc(self.depot, states, self.settings.artifacts.retention, direction=self._direction)
-
-    def run_gc(self, plan: GcPlan) -> Freed:
-        from gittrack.data.gc import run_gc
-
-        return run_gc(self.depot, plan)
+        return states
 
     def repair(self) -> Repaired:
         """Make whole what can be of the data of runs; `fsck` afterwards tells what could not."""

@@ -27,8 +27,8 @@ def gc(app: App, dry_run: bool, as_json: bool) -> None:
     Without a rule only what no run names goes: leftovers of killed processes, copies for reading.
     """
     project = app.project
-    plan = project.plan_gc()
     if dry_run:
+        plan = project.plan_gc()
         if as_json:
             app.console.json({"freed": plan.freed, "objects": [_json(one) for one in plan.objects]})
             return
@@ -36,7 +36,7 @@ def gc(app: App, dry_run: bool, as_json: bool) -> None:
         copies = counted(len(plan.views), "copy", "copies")
         app.console.line(f"would free {size(plan.freed)} in {counted(len(plan.objects), 'object')} and {copies}")
         return
-    done = project.run_gc(plan)
+    plan, done = project.gc()
     if as_json:
         app.console.json({"freed": done.bytes, "objects": done.objects, "temporaries": done.temporaries})
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gittrack.data.depot import Depot
 from gittrack.data.needed import ARTIFACT, Needed, needed_objects
 from gittrack.data.retention import kept_runs
-from gittrack.errors import GitFailed, GittrackError
+from gittrack.errors import CorruptRecord, GitFailed, GittrackError
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
 from gittrack.model.pointer import FOLDER_SUFFIX
@@ -66,7 +66,7 @@ class Freed:
 
 def plan_gc(
     depot: Depot,
-    runs: Sequence[RunState],
+    look: Callable[[], Sequence[RunState]],
     retention: Retention,
     *,
     direction: Callable[[str], str | None],
@@ -75,18 +75,27 @@ def plan_gc(
 ) -> GcPlan:
     """Which objects nobody keeps: neither a run that the policy keeps, nor an active one, nor the registry.
 
-    Raises CorruptRecord when a run cannot be read: what it needs would look like something that nobody needs.
+    `look` lists all runs. Raises CorruptRecord when a run or a folder's list cannot be read: what it needs would look
+    like something that nobody needs.
     """
     now = time.time() if now is None else now
     repository, store = depot.repository, depot.store
+    # First what is active, then what is recorded: a run that ends in between is seen twice, and never not at all.
+    kept: set[str] = set(_active_objects(depot))
+    runs = look()
+    unknown = False
     tags = registered_commits(repository)
     registered = {run.id for run in runs if run.commit in tags or run.head in tags}
     kept_ids = kept_runs(runs, retention, registered=registered, direction=direction, now=now)
-    kept: set[str] = set(_active_objects(depot))
     released: dict[str, Needed] = {}
     for one in needed_objects(repository, runs, strict=True):
         may_go = one.run.id not in kept_ids and _is_of(one, retention.kinds)
-        for oid in depot.objects([one.pointer])[0]:
+        objects, absent = depot.objects([one.pointer])
+        if absent and not may_go:
+            if store.find(one.pointer.oid) is not None:
+                raise CorruptRecord(f"{one}: {next(iter(absent.values()))}; 'gittrack fsck --repair' comes first")
+            unknown = True
+        for oid in objects:
             if not may_go:
                 kept.add(oid)
             elif oid not in released or one.what == ARTIFACT:
@@ -99,7 +108,8 @@ def plan_gc(
             plan.kept += 1
             continue
         one_needed = plan.released.get(oid)
-        if one_needed is None and path.stat().st_ctime > now - grace:
+        # A folder that is kept and whose list was never fetched may name what looks like nobody's.
+        if one_needed is None and (unknown or path.stat().st_ctime > now - grace):
             continue
         paths = [path]
         # What we put into the cache for a run we take out again; other people's data are DVC's to collect.

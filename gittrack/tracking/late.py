@@ -6,7 +6,9 @@ import json
 import logging
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gittrack.errors import UsageError
 from gittrack.git.objects import Signature
@@ -20,6 +22,9 @@ from gittrack.model.names import check_key
 from gittrack.model.run import RunState
 from gittrack.settings import Settings
 from gittrack.tracking.outputs import path_inside, safe_path, told
+
+if TYPE_CHECKING:
+    from gittrack.pointers.store import Store
 
 _log = logging.getLogger("gittrack")
 
@@ -36,7 +41,7 @@ def add_artifact(
     author: Signature,
 ) -> str:
     """Add a file or folder to a recorded run and return the amendment; `taken` are the paths that the run has."""
-    from gittrack.pointers.progress import bar
+    from gittrack.pointers.lock import naming
     from gittrack.pointers.store import Store
 
     source = Path(path)
@@ -51,28 +56,35 @@ def add_artifact(
             f"run {run.name} has an artifact {clash!r} already, and a run never changes; give the file another name"
         )
     called = check_key("artifact", name or inside)
+    store = Store.of(repository.common_dir, repository.root)
+    with naming(store.places.keep):
+        made, contents = _kept(repository, settings, store, source, inside)
+        made = replace(made, name=called, kind=kind)
+        said = json.dumps({**artifact_to_json(made), "name": called}, ensure_ascii=False, separators=(",", ":"))
+        return amend(
+            repository,
+            layout.run_ref(run.experiment, run.id),
+            {ARTIFACT_PREFIX + inside: said},
+            author=author,
+            added=[made],
+            contents=contents,
+        )
+
+
+def _kept(
+    repository: Repository, settings: Settings, store: Store, source: Path, inside: str
+) -> tuple[Artifact, dict[str, bytes]]:
+    """The artifact, and its content where it goes into git whole."""
+    from gittrack.pointers.progress import bar
+
     size = source.stat().st_size if source.is_file() else None
-    contents = {}
     if size is not None and size <= settings.artifacts.inline:
         import hashlib
 
-        contents[inside] = source.read_bytes()
-        digest = hashlib.md5(contents[inside], usedforsecurity=False).hexdigest()
-        made = Artifact(inside, len(contents[inside]), digest, kind, called)
-    else:
-        store = Store.of(repository.common_dir, repository.root)
-        with bar(f"keeping {source.name}", size or 0) as progress:
-            added = store.add(source, progress=progress, ignore_root=repository.root)
-        for text in told(inside, added):
-            _log.warning("gittrack: %s", text)
-        pointer = added.pointer
-        made = Artifact(inside, pointer.size, pointer.oid, kind, called, pointer.nfiles, pointer=True)
-    said = json.dumps({**artifact_to_json(made), "name": called}, ensure_ascii=False, separators=(",", ":"))
-    return amend(
-        repository,
-        layout.run_ref(run.experiment, run.id),
-        {ARTIFACT_PREFIX + inside: said},
-        author=author,
-        added=[made],
-        contents=contents,
-    )
+        data = source.read_bytes()
+        return Artifact(inside, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()), {inside: data}
+    with bar(f"keeping {source.name}", size or 0) as progress:
+        added = store.add(source, progress=progress, ignore_root=repository.root)
+    for text in told(inside, added):
+        _log.warning("gittrack: %s", text)
+    return Artifact(inside, added.pointer.size, added.pointer.oid, nfiles=added.pointer.nfiles, pointer=True), {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from gittrack.errors import GittrackError, InvalidName, UsageError
+from gittrack.errors import GittrackError, InvalidName, RunClosed, UsageError
 from gittrack.model.artifact import check_artifact_path
 from gittrack.model.names import check_key
 
@@ -115,17 +115,23 @@ class Outputs:
     def _store(
         self, path: str, kind: str | None, name: str | None, add: Callable[[Store], Added], source: Path | None = None
     ) -> None:
+        from gittrack.pointers.lock import naming
+
         assert self._ground is not None
         try:
-            added = add(self._ground.store)
-        except (OSError, GittrackError) as error:
+            with naming(self._ground.store.places.keep):
+                added = add(self._ground.store)
+                pointer = added.pointer
+                self._say(path, pointer.size, pointer.oid, kind, name, source, nfiles=pointer.nfiles, pointer=True)
+        except RunClosed:
+            raise
+        except Exception as error:
+            # Whatever a library raises over a file: training goes on.
             self._lost(path, error)
             return
         for text in told(path, added):
             self._run.warn(text)
         self._look_for_ignores()
-        pointer = added.pointer
-        self._say(path, pointer.size, pointer.oid, kind, name, source, nfiles=pointer.nfiles, pointer=True)
 
     def _look_for_ignores(self) -> None:
         """Once a run, with its first pointer: what is ignored is ignored silently."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from gittrack.data.gc import plan_gc
+from gittrack.data.gc import plan_gc, run_gc
 from gittrack.data.retention import kept_runs
 from gittrack.errors import ObjectMissing, SettingsError
 from gittrack.model.run import RunState, Status
@@ -91,7 +93,7 @@ def test_artifacts_of_old_runs_go_and_their_bytes_are_free(bench: Bench) -> None
     assert (doomed.size, doomed.needed.run.id, len(doomed.paths)) == (400_000, old.id, 2)
     assert 400_000 <= plan.freed < 450_000
     promised = plan.freed
-    assert bench.project.run_gc(plan).bytes == promised
+    assert bench.project.gc()[1].bytes == promised
     assert not any(path.exists() for path in doomed.paths)
     assert bench.project.get_run("new").artifact("out/m.bin").read_bytes() == large("2")
     assert old.artifact("out/same.bin").read_bytes() == large("s")
@@ -121,7 +123,7 @@ def test_what_a_branch_or_the_worktree_points_to_stays_in_dvcs_cache(bench: Benc
     rules(bench, "{keep_last: 0}")
     plan = bench.project.plan_gc()
     assert plan.freed == 0
-    bench.project.run_gc(plan)
+    bench.project.gc()
     assert bench.objects() == []
     assert bench.dvc("status").strip() == "Data and pipelines are up to date."
 
@@ -140,7 +142,7 @@ def test_an_active_run_keeps_what_it_stored(bench: Bench) -> None:
         run.log_artifacts("out/set")
         project = bench.project
         plan = plan_gc(
-            project.depot, [], project.settings.artifacts.retention, direction=lambda _: None, now=9e9, grace=0
+            project.depot, list, project.settings.artifacts.retention, direction=lambda _: None, now=9e9, grace=0
         )
         assert plan.objects == []
 
@@ -151,10 +153,10 @@ def test_what_no_run_names_goes_after_a_day(bench: Bench) -> None:
     bench.run("a", {"m.bin": large("m")}, model="m.bin").artifact("model").path()
     project = bench.project
     assert project.plan_gc().objects == []
-    later = plan_gc(project.depot, project._all_states(), Retention(), direction=lambda _: None, now=9e9)
+    later = plan_gc(project.depot, project._all_states, Retention(), direction=lambda _: None, now=9e9)
     assert [one.needed for one in later.objects] == [None]
     assert len(later.views) == 1
-    project.run_gc(later)
+    run_gc(project.depot, later)
     assert len(bench.objects()) == 1
     assert project.artifact("model").read_bytes() == large("m")
 
@@ -186,3 +188,55 @@ def test_a_run_that_cannot_be_read_keeps_everything(bench: Bench, what: str) -> 
     assert done.returncode == 1
     assert "cannot be read" in done.stderr
     assert len(bench.objects()) == 2
+
+
+def test_gc_waits_for_who_is_storing_and_they_for_it(bench: Bench) -> None:
+    """Between finding that an object is there and naming it, it must not go."""
+    bench.run("old", {"m.bin": large("m")}, model="m.bin")
+    rules(bench, "{keep_last: 0}")
+    bench.repo.write("same.bin", large("m"))
+    code = """
+import sys, gittrack
+for number in range(30):
+    with gittrack.start_run(f'new-{number}', console=False, allow_dirty='all') as run:
+        run.log_artifact('same.bin')
+        print(run.active, flush=True)
+        sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=bench.repo.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for _ in range(30):
+            child.stdout.readline()
+            bench.project.gc()
+            # Named by an active run, whatever older runs had of it.
+            assert len(bench.objects()) == 1
+            child.stdin.write("on\n")
+            child.stdin.flush()
+            bench.project.gc()
+
+
+def test_a_list_that_is_damaged_keeps_its_files(bench: Bench) -> None:
+    bench.repo.write("out/set/1.bin", large("1"))
+    with bench.project.start_run("a") as run:
+        run.log_artifacts("out/set", name="set")
+    (listing,) = [one for one in bench.objects() if one.name.endswith(".dir")]
+    listing.chmod(0o644)
+    listing.write_bytes(b"spoiled")
+    done = bench.repo.gittrack("gc", check=False)
+    assert done.returncode == 1
+    assert "fsck --repair" in done.stderr
+    assert len(bench.objects()) == 2
+
+
+def test_a_list_that_was_never_fetched_keeps_what_it_may_name(bench: Bench) -> None:
+    bench.repo.write("out/set/1.bin", large("1"))
+    with bench.project.start_run("a") as run:
+        run.log_artifacts("out/set", name="set")
+    (listing,) = [one for one in bench.objects() if one.name.endswith(".dir")]
+    (bench.repo.path / ".dvc/cache/files/md5" / listing.parent.name / listing.name).unlink()
+    listing.unlink()
+    project = bench.project
+    assert plan_gc(project.depot, project._all_states, Retention(), direction=lambda _: None, now=9e9).objects == []
