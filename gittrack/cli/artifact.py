@@ -13,7 +13,7 @@ from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, complete_runs, json_option, run_argument, table_options
 from gittrack.errors import UnknownRun
 from gittrack.model.codec import time_to_text
-from gittrack.report.numbers import ago, size
+from gittrack.report.numbers import ago, counted, size
 from gittrack.report.table import Column
 from gittrack.report.text import escape
 
@@ -138,7 +138,7 @@ def _about(artifacts: Sequence[Any]) -> list[Column]:
 
 
 def _size(one: Any) -> str:
-    files = "" if one.nfiles is None else f" in {one.nfiles:,} files"
+    files = "" if one.nfiles is None else f" in {counted(one.nfiles, 'file')}"
     return size(one.size) + files
 
 

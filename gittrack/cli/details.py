@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack.compare.align import natural
 from gittrack.model.codec import time_to_text
 from gittrack.model.input import Input
-from gittrack.report.numbers import ago, column, duration, exact, size
+from gittrack.report.numbers import ago, column, counted, duration, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
 
@@ -132,7 +132,7 @@ def _artifacts(run: Run, room: int | None) -> list[str]:
         [
             Column("", tuple(one.path for one in found)),
             Column("", tuple(size(one.size) for one in found), align="right"),
-            Column("", tuple("" if one.nfiles is None else f"{one.nfiles:,} files" for one in found)),
+            Column("", tuple("" if one.nfiles is None else counted(one.nfiles, "file") for one in found)),
             Column("", tuple(one.kind or "" for one in found)),
             Column("", tuple(one.name or "" for one in found)),
         ],

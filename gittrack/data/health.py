@@ -33,7 +33,7 @@ class Finding:
         damaged = len(self.objects) - missing
         if self.needed.pointer.is_folder:
             words = [f"{count:,} {word}" for count, word in ((missing, "missing"), (damaged, "damaged")) if count]
-            return f"of its {self.needed.pointer.nfiles or 0:,} files and their list, {' and '.join(words)} here"
+            return f"of {self.needed.pointer.nfiles or 0:,} + 1 objects (its files and their list), {' and '.join(words)} here"
         return "its bytes are damaged here" if damaged else "its bytes are not here"
 
 

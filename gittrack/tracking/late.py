@@ -48,12 +48,14 @@ def add_artifact(
     if not source.exists():
         raise UsageError(f"there is no file {str(path)!r} to add; check the path (now in {os.getcwd()})")
     inside = safe_path(path_inside(source) or source.resolve().name)
-    clash = next(
-        (one for one in taken if one == inside or one.startswith(f"{inside}/") or inside.startswith(f"{one}/")), None
-    )
+    clash = _clash(inside, taken)
+    if clash is not None and name is not None:
+        # Its own place is taken: then it lies where its name says.
+        inside = safe_path(name)
+        clash = _clash(inside, taken)
     if clash is not None:
         raise UsageError(
-            f"run {run.name} has an artifact {clash!r} already, and a run never changes; give the file another name"
+            f"run {run.name} has an artifact {clash!r} already, and a run never changes; say another name (--name)"
         )
     called = check_key("artifact", name or inside)
     store = Store.of(repository.common_dir, repository.root)
@@ -69,6 +71,11 @@ def add_artifact(
             added=[made],
             contents=contents,
         )
+
+
+def _clash(path: str, taken: Collection[str]) -> str | None:
+    """An artifact that is that path, a folder around it, or something in it."""
+    return next((one for one in taken if one == path or one.startswith(f"{path}/") or path.startswith(f"{one}/")), None)
 
 
 def _kept(

@@ -116,7 +116,7 @@ def test_a_missing_file_of_a_folder_is_counted(bench: Bench) -> None:
     gone.unlink()
     (problem,) = bench.project.fsck()
     assert "1 missing" in problem.reason
-    assert "of its 3 files" in problem.reason
+    assert "of 3 + 1 objects" in problem.reason
 
 
 def test_a_pointer_that_is_not_what_the_record_says(bench: Bench) -> None:

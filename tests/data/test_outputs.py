@@ -296,6 +296,8 @@ def test_an_artifact_added_later_is_an_amendment(bench: Bench) -> None:
     assert bench.project.fsck() == []
     with pytest.raises(UsageError, match="already"):
         bench.project.add_artifact("a", "out/late.bin")
+    again = bench.project.add_artifact("a", "out/late.bin", name="late again")
+    assert again.artifact("late again").read_bytes() == large("l")
 
 
 def test_two_clones_add_artifacts_and_both_stay(bench: Bench) -> None:
