@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from gittrack.data.artifact import RunArtifact
@@ -173,7 +173,8 @@ class Run:
         if self.state.commit is None:
             live = self._live().histories
             return {key: one for key, one in live.items() if keys is None or key in keys}
-        return read_histories(self._repository, self.record, self.state.commit, keys)
+        fetch = partial(self._depot.read, what=f"the history of run {self.name}")
+        return read_histories(self._repository, self.record, self.state.commit, keys, fetch=fetch)
 
     def _live(self) -> Replay:
         from gittrack.tracking.places import find_folder
@@ -200,6 +201,8 @@ class Run:
         """One file of the run's `.gittrack/` folder, such as `artifacts/confusion.png`."""
         if self.state.commit is None:
             raise UnknownRun(f"run {self.name} is still active and has no files in git yet")
+        if path in self.record.large:
+            return self._depot.read(self.record.large[path], what=f"{path} of run {self.name}")
         inside = path.removeprefix(f"{layout.ARTIFACTS}/")
         if inside != path:
             made = next((one for one in self.artifacts if one.path == inside), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.data.depot import Depot
-from gittrack.data.needed import ARTIFACT, Needed, needed_objects
+from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GitFailed, GittrackError, UsageError
 from gittrack.git.repository import Repository
 from gittrack.model.run import RunState
@@ -80,14 +80,14 @@ def _materialise(depot: Depot, folder: Path, asked: list[Needed], needed: list[N
 
         use_cache_of(folder, depot.repository.root, depot.store.places.cache)
         # What the run needs was told above.
-        mine = {f".gittrack/artifacts/{one.path}" if one.what == ARTIFACT else one.path for one in asked}
+        mine = {one.path for one in asked}
         return tuple(
             f"{path} is in no cache here; 'dvc pull {path}' fetches it"
             for path in check_out(folder)
             if path.removeprefix(f"{folder}/") not in mine
         )
     for one in needed:
-        target = folder / (f".gittrack/artifacts/{one.path}" if one.what == ARTIFACT else one.path)
+        target = folder / one.path
         if target.is_relative_to(folder) and not target.exists():
             depot.store.export(one.pointer.oid, target)
     return ()

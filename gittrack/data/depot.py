@@ -73,6 +73,11 @@ class Depot:
             came = came.and_more(self._pull(missing, sum(one.size for one in pointers), what))
         return came
 
+    def read(self, pointer: Pointer, *, what: str = "the data") -> bytes:
+        """The bytes of one file, from the remote where they are not here; raises ObjectMissing, CorruptRecord."""
+        self.bring([pointer], what=what)
+        return self.store.read(pointer.oid)
+
     def members(self, oid: str, member: str | None = None) -> dict[str, str]:
         """Path to object of a folder's files, or of those that `member` (a file or sub-folder) names."""
         found = {one.relpath: one.oid for one in self.store.members(oid)}

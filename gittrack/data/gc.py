@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gittrack.data.depot import Depot
-from gittrack.data.needed import ARTIFACT, Needed, needed_objects
+from gittrack.data.needed import ARTIFACT, FILE, Needed, needed_objects
 from gittrack.data.retention import kept_runs
 from gittrack.errors import CorruptRecord, GitFailed, GittrackError
 from gittrack.git.repository import Repository
@@ -89,7 +89,8 @@ def plan_gc(
     kept_ids = kept_runs(runs, retention, registered=registered, direction=direction, now=now)
     released: dict[str, Needed] = {}
     for one in needed_objects(repository, runs, strict=True):
-        may_go = one.run.id not in kept_ids and _is_of(one, retention.kinds)
+        # The policy is about artifacts; a curve goes with its run alone.
+        may_go = one.what != FILE and one.run.id not in kept_ids and _is_of(one, retention.kinds)
         objects, absent = depot.objects([one.pointer])
         if absent and not may_go:
             if store.find(one.pointer.oid) is not None:

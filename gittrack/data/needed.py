@@ -10,18 +10,21 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import from_yaml
 from gittrack.model.artifact import Artifact
+from gittrack.model.codec import large_from_dict
 from gittrack.model.input import Input
 from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunState
 
 # Words of `run.yaml` without which it points to nothing: most runs need not be parsed.
-_MARKS = (b"pointer: true", b"tracked_by: ")
-ARTIFACT, INPUT = "artifact", "input"
+_MARKS = (b"pointer: true", b"tracked_by: ", b"\nlarge:")
+ARTIFACT, INPUT, FILE = "artifact", "input", "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """One object that a run needs; `what` is artifact or input, `called` its name or path, `path` where it lies in the run."""
+    """One object that a run needs; `what` is artifact, input, or a file of the run itself.
+
+    `called` is its name or path, `path` where it lies when the run is checked out."""
 
     run: RunState
     what: str
@@ -52,7 +55,8 @@ def needed_objects(repository: Repository, runs: Iterable[RunState], *, strict: 
         # What was added later is known to the state alone, and has a name.
         for artifact in state.artifacts.values():
             if artifact.pointer:
-                found[ARTIFACT, artifact.path] = _of_artifact(state, artifact)
+                one = _of_artifact(state, artifact)
+                found[ARTIFACT, one.path] = one
         yield from found.values()
 
 
@@ -69,6 +73,8 @@ def _of_record(state: RunState, data: bytes, strict: bool) -> Iterator[Needed]:
         for one in plain.get("artifacts", ()):
             if one.get("pointer"):
                 yield _of_artifact(state, Artifact.from_dict(one))
+        for path, large in large_from_dict(plain).items():
+            yield Needed(state, FILE, path, f"{layout.FOLDER}/{path}", large)
         for one in plain.get("inputs", ()):
             used = Input.from_dict(one)
             pointer = used.as_pointer
@@ -80,4 +86,5 @@ def _of_record(state: RunState, data: bytes, strict: bool) -> Iterator[Needed]:
 
 
 def _of_artifact(state: RunState, artifact: Artifact) -> Needed:
-    return Needed(state, ARTIFACT, artifact.called, artifact.path, artifact.as_pointer(), artifact.kind)
+    path = f"{layout.FOLDER}/{layout.ARTIFACTS}/{artifact.path}"
+    return Needed(state, ARTIFACT, artifact.called, path, artifact.as_pointer(), artifact.kind)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gittrack.errors import CorruptRecord
@@ -14,6 +15,7 @@ from gittrack.model.codec import flat_metrics, record_from_dict, record_to_dict,
 from gittrack.model.environment import Environment
 from gittrack.model.metric import History
 from gittrack.model.param import flatten, unflatten
+from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunRecord
 from gittrack.pointers.dvcfile import pointer_file
 
@@ -38,41 +40,51 @@ def run_files(
     *,
     console: bytes = b"",
     artifacts: Mapping[str, bytes] | None = None,
+    outside: Callable[[str, bytes], Pointer | None] = lambda path, data: None,
 ) -> dict[str, bytes]:
-    """Every file of a run but the user's own settings, by its path below `.gittrack/`."""
+    """Every file of a run but the user's own settings, by its path below `.gittrack/`.
+
+    A history beyond LARGE_FILE goes `outside` git, to where that says; where it says None, it stays.
+    """
+    large = sum(map(len, histories.values())) > layout.LARGE_HISTORY
+    whole = to_parquet(histories) if large else b""
+    pointer = outside(layout.HISTORY, whole) if len(whole) > layout.LARGE_FILE else None
+    if pointer is not None:
+        record = dataclasses.replace(record, large={layout.HISTORY: pointer})
     files = {
         layout.RUN: to_yaml(record_to_dict(record)),
         layout.PARAMS: to_yaml(unflatten(record.params)),
         layout.METRICS: _metrics_json({key: one.last for key, one in record.summary.items()}),
         layout.ENVIRONMENT: _environment_yaml(environment),
     }
-    large = sum(map(len, histories.values())) > layout.LARGE_HISTORY
     for key, history in histories.items():
         if len(history) > 1:
             files[layout.plot_path(key)] = to_tsv(thin(history, layout.PLOT_ROWS) if large else history)
-    if large:
-        files[layout.HISTORY] = to_parquet(histories)
+    if large and pointer is None:
+        files[layout.HISTORY] = whole
     plots = any(len(history) > 1 for history in histories.values())
     files[layout.DVC] = (_DVC_YAML + (_DVC_PLOTS if plots else "")).encode()
     if console:
         files[layout.CONSOLE] = console
     for path, data in (artifacts or {}).items():
         files[f"{layout.ARTIFACTS}/{path}"] = data
-    return {**files, **pointer_files(record.artifacts)}
+    return {**files, **pointer_files(record.artifacts, record.large)}
 
 
-def pointer_files(artifacts: Iterable[Artifact]) -> dict[str, bytes]:
-    """A `.dvc` file for each artifact that lies in DVC's cache, and a `.gitignore` that names them: a checkout stays clean."""
-    pointers = [one for one in artifacts if one.pointer]
+def pointer_files(artifacts: Iterable[Artifact], large: Mapping[str, Pointer] | None = None) -> dict[str, bytes]:
+    """A `.dvc` file for each artifact that lies in DVC's cache, and for each `large` file of the run itself.
+
+    A `.gitignore` names them all: a checkout stays clean.
+    """
+    pointers = {f"{layout.ARTIFACTS}/{one.path}": one.as_pointer() for one in artifacts if one.pointer} | dict(
+        large or {}
+    )
     if not pointers:
         return {}
     files = {
-        f"{layout.ARTIFACTS}/{one.path}{layout.POINTER_SUFFIX}": pointer_file(
-            one.as_pointer(), one.path.rpartition("/")[2]
-        )
-        for one in pointers
+        f"{path}{layout.POINTER_SUFFIX}": pointer_file(one, path.rpartition("/")[2]) for path, one in pointers.items()
     }
-    lines = sorted(f"/{layout.ARTIFACTS}/{_ignored(one.path)}\n" for one in pointers)
+    lines = sorted(f"/{_ignored(path)}\n" for path in pointers)
     files[layout.IGNORE] = "".join(lines).encode("utf-8")
     return files
 

@@ -31,11 +31,14 @@ PLOTS, HISTORY, CONSOLE, ARTIFACTS, DVC, IGNORE = (
 )
 POINTER_SUFFIX = ".dvc"
 WHOLE_LINE = "record.json"  # only where the record line in the message was cut short
-OURS = frozenset({RUN, PARAMS, METRICS, ENVIRONMENT, "plots", HISTORY, CONSOLE, ARTIFACTS, DVC, WHOLE_LINE})
+OURS = frozenset(
+    {RUN, PARAMS, METRICS, ENVIRONMENT, "plots", HISTORY, CONSOLE, ARTIFACTS, DVC, WHOLE_LINE, HISTORY + POINTER_SUFFIX}
+)
 
 RECORD, AMENDMENT = "Gittrack-Record", "Gittrack-Amendment"
 LINE_LIMIT = 8 * 1024
 LARGE_HISTORY = 20_000
+LARGE_FILE = 1_000_000  # bytes; hosts advise against larger ones
 PLOT_ROWS = 1_000
 
 

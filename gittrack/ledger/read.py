@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gittrack.errors import CorruptRecord, FormatTooNew, UnknownRun
+from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import from_parquet, from_tsv, from_yaml, read_record_files
@@ -15,6 +15,7 @@ from gittrack.model.amendment import Amendment, fold
 from gittrack.model.codec import amendment_from_line, state_from_line
 from gittrack.model.environment import Environment
 from gittrack.model.metric import History
+from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunRecord, RunState
 
 _WALK = 100
@@ -255,13 +256,28 @@ def read_environment(repository: Repository, run: RunState | str) -> Environment
     return Environment.from_dict(plain if isinstance(plain, dict) else {})
 
 
+# Bytes that lie outside git; raises ObjectMissing.
+Fetch = Callable[[Pointer], bytes]
+
+
+def _from_git_alone(pointer: Pointer) -> bytes:
+    raise ObjectMissing(f"object {pointer.oid} lies outside git, where nobody looked")
+
+
 def read_histories(
-    repository: Repository, record: RunRecord, commit: str, keys: Iterable[str] | None = None
+    repository: Repository,
+    record: RunRecord,
+    commit: str,
+    keys: Iterable[str] | None = None,
+    *,
+    fetch: Fetch = _from_git_alone,
 ) -> dict[str, History]:
-    """The full histories of all metrics, or of those named."""
+    """The full histories of all metrics, or of those named; `fetch` is asked for one that is too large for git."""
     wanted = [key for key in (record.summary if keys is None else keys) if key in record.summary]
     if sum(one.count for one in record.summary.values()) > layout.LARGE_HISTORY:
-        return from_parquet(read_file(repository, commit, layout.HISTORY), wanted)
+        pointer = record.large.get(layout.HISTORY)
+        whole = read_file(repository, commit, layout.HISTORY) if pointer is None else fetch(pointer)
+        return from_parquet(whole, wanted)
     files = read_files(
         repository,
         commit,

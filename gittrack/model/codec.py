@@ -15,6 +15,7 @@ from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.model.amendment import Amendment
 from gittrack.model.artifact import Artifact
 from gittrack.model.metric import Summary
+from gittrack.model.pointer import Pointer
 from gittrack.model.run import FORMAT, Attempt, CodeCapture, Failure, RunRecord, RunState, Status
 
 # What reading a damaged or forged record may raise.
@@ -317,6 +318,8 @@ def record_to_dict(record: RunRecord) -> dict[str, Any]:
         "warnings": list(record.warnings),
         "metrics": {key: _summary_to_file(one, record.started) for key, one in record.summary.items()},
     }
+    if record.large:
+        plain["large"] = {path: {"md5": one.oid, "size": one.size} for path, one in record.large.items()}
     if record.attempts != (Attempt(1, record.started, record.ended, record.status, record.host),):
         plain["attempts"] = [
             {
@@ -329,6 +332,11 @@ def record_to_dict(record: RunRecord) -> dict[str, Any]:
             for one in record.attempts
         ]
     return plain
+
+
+def large_from_dict(plain: Mapping[str, Any]) -> dict[str, Pointer]:
+    """What `run.yaml` says of the run's own files outside git; raises KeyError, TypeError, ValueError, AttributeError."""
+    return {path: Pointer(one["md5"], one["size"]) for path, one in plain.get("large", {}).items()}
 
 
 def _failure_to_dict(error: Failure | None) -> dict[str, Any] | None:
@@ -402,6 +410,7 @@ def record_from_dict(
             inputs=tuple(plain.get("inputs", ())),
             artifacts=tuple(Artifact.from_dict(one) for one in plain.get("artifacts", ())),
             warnings=tuple(plain.get("warnings", ())),
+            large=large_from_dict(plain),
             params=params,
             summary={
                 key: _summary_from_file(one, started, (lasts or {}).get(key))

@@ -11,6 +11,7 @@ from typing import Any
 from gittrack.model.artifact import Artifact
 from gittrack.model.metric import Summary
 from gittrack.model.param import ParamValue
+from gittrack.model.pointer import Pointer
 
 FORMAT = 1
 
@@ -112,7 +113,10 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All of a finished run but its files and histories, as `run.yaml` and the commit message hold it."""
+    """All of a finished run but its files and histories, as `run.yaml` and the commit message hold it.
+
+    `large` are files of its folder that lie outside git, by their path there.
+    """
 
     id: str
     name: str
@@ -137,6 +141,7 @@ class RunRecord:
     attempts: tuple[Attempt, ...] = ()
     job: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    large: Mapping[str, Pointer] = field(default_factory=dict)
 
     def state(self, *, commit: str | None = None) -> RunState:
         """The row that tables show of this record."""

@@ -121,6 +121,16 @@ class Store:
         """Where an object can be read: in the farm, else in the cache, where it is not safe from DVC."""
         return self._farm.find(oid)
 
+    def read(self, oid: str) -> bytes:
+        """The verified bytes of a file. Raises ObjectMissing, CorruptRecord."""
+        found = self.find(oid)
+        if found is None:
+            raise ObjectMissing(f"object {oid} is not here; 'gittrack fsck' tells where it can be had")
+        data = found.read_bytes()
+        if md5(data) != oid:
+            raise CorruptRecord(f"object {oid} is damaged here; 'gittrack fsck --repair' mends it")
+        return data
+
     def members(self, oid: str) -> tuple[Member, ...]:
         """The files of a stored folder. Raises ObjectMissing, CorruptRecord."""
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gittrack.errors import AlreadyRecorded, CorruptRecord, RunBusy
+from gittrack.errors import AlreadyRecorded, CorruptRecord, GittrackError, RunBusy
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
@@ -17,11 +20,15 @@ from gittrack.ledger.write import write_run
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.replay import Replay
+from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunRecord
+from gittrack.settings import load_settings
 from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event, consumed_commits
 
-# Characters of the console that a run keeps: what one attempt's log holds on disk fits, more is cut in the middle.
-CONSOLE_LIMIT = 1_200_000
+_log = logging.getLogger(__name__)
+
+# What a run keeps of its console, in bytes: git hosts advise against larger files. More is cut in the middle.
+CONSOLE_LIMIT = 1_000_000
 # What a stretch that was recorded late shares with the run it belongs to.
 _SAME = ("id", "name", "experiment", "script", "cwd", "author", "host", "parent")
 
@@ -79,21 +86,37 @@ def _understood(repository: Repository, folder: RunFolder, replayed: Replay) -> 
 
 
 def _write(repository: Repository, folder: RunFolder, run: Assembled, events: list[dict[str, Any]]) -> str:
-    files = run_files(
-        run.record,
-        run.environment,
-        run.histories,
-        console=_console(repository, folder, run.base),
-        artifacts=_artifacts(repository, folder, run),
-    )
-    return write_run(
-        repository,
-        run.record,
-        files,
-        author=_author(run.record.author, events),
-        consumed=_consumed(repository, run.record),
-        said=run.said,
-    )
+    with contextlib.ExitStack() as held:
+        files = run_files(
+            run.record,
+            run.environment,
+            run.histories,
+            console=_console(repository, folder, run.base),
+            artifacts=_artifacts(repository, folder, run),
+            outside=lambda path, data: _outside(repository, held, path, data),
+        )
+        return write_run(
+            repository,
+            run.record,
+            files,
+            author=_author(run.record.author, events),
+            consumed=_consumed(repository, run.record),
+            said=run.said,
+        )
+
+
+def _outside(repository: Repository, held: contextlib.ExitStack, path: str, data: bytes) -> Pointer | None:
+    """Keep a large file in the store, where no gc takes it before the run names it; None where there is no store to write."""
+    from gittrack.pointers.lock import naming
+    from gittrack.pointers.store import Store
+
+    try:
+        store = Store.of(repository.common_dir, repository.root)
+        held.enter_context(naming(store.places.keep))
+        return store.add_bytes(data)
+    except (GittrackError, OSError) as error:
+        _log.debug("%s goes into git whole: %s", path, error)
+        return None
 
 
 def _consumed(repository: Repository, record: RunRecord) -> tuple[str, ...]:
@@ -135,7 +158,21 @@ def _base(repository: Repository, commit: str | None) -> Base | None:
     if commit is None:
         return None
     record = read_record(repository, commit)
-    return Base(record, read_histories(repository, record, commit))
+    return Base(record, read_histories(repository, record, commit, fetch=partial(fetch_large, repository)))
+
+
+def fetch_large(repository: Repository, pointer: Pointer) -> bytes:
+    """What a run keeps of itself outside git, from the remote where it is not here; raises GittrackError, OSError."""
+    from gittrack.pointers.store import Store
+
+    store = Store.of(repository.common_dir, repository.root)
+    if store.find(pointer.oid) is None and repository.root is not None:
+        from gittrack.pointers.remote import open_remote
+        from gittrack.pointers.transfer import pull
+
+        name = load_settings(repository, os.environ).artifacts.remote
+        pull(store, open_remote(repository.root, name, common_dir=repository.common_dir), [pointer.oid])
+    return store.read(pointer.oid)
 
 
 def _author(identity: str, events: list[dict[str, Any]]) -> Signature:
@@ -177,7 +214,9 @@ def _console(repository: Repository, folder: RunFolder, base: str | None) -> byt
         raw = read_console(Path(folder.path))
     if raw:
         text += mask_text(clean(raw))
-    if len(text) > CONSOLE_LIMIT:
-        half = CONSOLE_LIMIT // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half:,} characters left out ...\n{text[-half:]}"
-    return text.encode("utf-8")
+    data = text.encode("utf-8")
+    if len(data) <= CONSOLE_LIMIT:
+        return data
+    half = CONSOLE_LIMIT // 2 - 50
+    head, tail = (part.decode("utf-8", "ignore").encode() for part in (data[:half], data[-half:]))
+    return b"%s\n... %s bytes left out ...\n%s" % (head, f"{len(data) - len(head) - len(tail):,}".encode(), tail)

@@ -27,7 +27,7 @@ from gittrack.ledger.read import read_chain, read_record, run_heads
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness, Owner, this_process
 from gittrack.model.names import name_from_id
-from gittrack.model.run import CodeCapture, RunState
+from gittrack.model.run import CodeCapture, RunRecord, RunState
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.assemble import code_to_event
@@ -38,7 +38,7 @@ from gittrack.tracking.join import first_start, join_outer, journal_of, log_plan
 from gittrack.tracking.places import find_folder, live_folder, make_spare, run_folder, spare_folder
 from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import inherited_run
-from gittrack.tracking.seal import seal
+from gittrack.tracking.seal import fetch_large, seal
 
 _log = logging.getLogger("gittrack")
 # Counts the runs of this process, so that all ranks of a job mean the same one by the n-th.
@@ -169,14 +169,26 @@ class _Starter:
             job=None if self.job is None else self.job.to_dict(),
         )
         if resume is not None and resume.commit is not None:
-            summary = read_record(self.repository, resume.commit).summary
-            run.continue_steps({key: one.last_step for key, one in summary.items()})
+            record = read_record(self.repository, resume.commit)
+            run.continue_steps({key: one.last_step for key, one in record.summary.items()})
+            self._fetch_earlier(record)
         if rank:
             return
         log_plan(run, plan)
         self._watch(run)
         if code.dirty:
             self._tell_dirty(run, code)
+
+    def _fetch_earlier(self, record: RunRecord) -> None:
+        """What was logged before and lies outside git is needed at the end: now somebody is there to read what is wrong."""
+        for pointer in record.large.values():
+            try:
+                fetch_large(self.repository, pointer)
+            except (GittrackError, OSError) as error:
+                warn(
+                    f"the history of the run so far cannot be had ({error}); training goes on, and when it is here again "
+                    "'gittrack recover' records the run"
+                )
 
     def _undo(self, run: ActiveRun) -> None:
         """A run that could not be started was never there."""
