@@ -61,7 +61,7 @@ class Project:
         return Depot(self.repo, self.settings.artifacts.remote)
 
     def _run(self, state: RunState) -> Run:
-        return Run(self.repo, state, self.depot)
+        return Run(self.repo, state, self.depot, lambda: self._index.amendments(state.id))
 
     # --- writing
 
@@ -181,7 +181,7 @@ class Project:
         if not changes:
             raise UsageError("there is nothing to change; name a run tag, a name or a description")
         author = signature(self.repo, os.environ)
-        amend(self.repo, layout.run_ref(found.experiment, found.id), changes, author=author)
+        amend(self.repo, found.state, changes, author=author)
         return self._by_id(found.id)
 
     def add_artifact(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
@@ -37,10 +37,18 @@ if TYPE_CHECKING:
 class Run:
     """One run as it is known now: amendments folded in, details read from git when they are asked for."""
 
-    def __init__(self, repository: Repository, state: RunState, depot: Depot | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        state: RunState,
+        depot: Depot | None = None,
+        amendments: Callable[[], Sequence[Amendment]] | None = None,
+    ) -> None:
+        """`amendments` knows those that no ref of the run leads to; without it they are read from its head."""
         self._repository = repository
         self.state = state
         self._depot = depot or Depot(repository)
+        self._find_amendments = amendments or self._from_head
 
     def __repr__(self) -> str:
         return f"<Run {self.experiment}/{self.name} {self.id[:8]} {self.status}>"
@@ -152,12 +160,18 @@ class Run:
         if not found:
             known = ", ".join(one.called for one in self.artifacts[:10]) or "none"
             raise UnknownRun(f"run {self.name} has no artifact {name!r}; it has {known}")
-        return RunArtifact(self._depot, self.state, found[-1])
+        return self._artifact(found[-1])
+
+    def _artifact(self, made: Artifact) -> RunArtifact:
+        return RunArtifact(self._depot, self.state, made, lambda: [one.commit for one in self.amendments])
 
     @cached_property
     def amendments(self) -> tuple[Amendment, ...]:
         """What was changed after the run, oldest first."""
-        chain = read_chain(self._repository, layout.run_ref(self.experiment, self.id))
+        return tuple(self._find_amendments())
+
+    def _from_head(self) -> tuple[Amendment, ...]:
+        chain = read_chain(self._repository, self.id, [self.state.head])
         return () if chain is None else tuple(reversed(chain.amendments))
 
     def history(self, key: str) -> History:
@@ -207,7 +221,7 @@ class Run:
         if inside != path:
             made = next((one for one in self.artifacts if one.path == inside), None)
             if made is not None:
-                return RunArtifact(self._depot, self.state, made).read_bytes()
+                return self._artifact(made).read_bytes()
         return read_file(self._repository, self.state.commit, path)
 
     # --- as JSON

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from gittrack.data.depot import Depot
 from gittrack.errors import UnknownRun, UsageError
 from gittrack.ledger import layout
-from gittrack.ledger.read import read_file
+from gittrack.ledger.read import read_file, read_files
 from gittrack.model.artifact import Artifact
 from gittrack.model.run import RunState
 
@@ -17,10 +18,14 @@ from gittrack.model.run import RunState
 class RunArtifact:
     """A file or folder that a run made; its bytes come from git, DVC's cache or the remote when they are asked for."""
 
-    def __init__(self, depot: Depot, run: RunState, artifact: Artifact) -> None:
+    def __init__(
+        self, depot: Depot, run: RunState, artifact: Artifact, amendments: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """`amendments` are the commits, beside the run's head, in which a small file may lie."""
         self._depot = depot
         self.run = run
         self.artifact = artifact
+        self._amendments = amendments
 
     def __repr__(self) -> str:
         return f"<RunArtifact {self.name!r} of {self.run.experiment}/{self.run.name}, {self.size:,} bytes>"
@@ -121,7 +126,16 @@ class RunArtifact:
     def _inline(self) -> bytes:
         commit = self.run.head or self.run.commit
         assert commit is not None
-        return read_file(self._depot.repository, commit, f"{layout.ARTIFACTS}/{self.artifact.path}")
+        path = f"{layout.ARTIFACTS}/{self.artifact.path}"
+        found = read_files(self._depot.repository, commit, [path])[path]
+        if found is not None:
+            return found
+        # Two clones that added to one run each have a head of their own, and only one of them is the newest.
+        for one in self._amendments():
+            found = read_files(self._depot.repository, one, [path])[path]
+            if found is not None:
+                return found
+        return read_file(self._depot.repository, commit, path)
 
 
 def _write(target: Path, data: bytes, overwrite: bool, mode: int) -> Path:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from gittrack._version import __version__
+from gittrack.errors import GitFailed
 from gittrack.git.repository import Repository
 from gittrack.index.database import transaction
-from gittrack.index.writer import Entry, Writer, stored_sum
-from gittrack.ledger.read import Damage, read_states, run_heads
+from gittrack.index.intake import Batch, Place, add_active, page_lines, prepare, prepare_lost
+from gittrack.ledger import layout
+from gittrack.ledger.chain import page_ids, read_pages
+from gittrack.ledger.read import Damage, Line, RunLines, read_lines, read_members
 from gittrack.model.run import RunState
 
-# Runs in one transaction: some 100 ms, for which other processes wait.
-_BATCH = 4096
-# Damaged runs are tried again each time, unless there are many.
+# Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait.
+_RUNS, _PAGES = 4096, 4
+# What is damaged is tried again each time, unless there is much.
 _RETRIED = 100
-_TRIES = 5
+# Others may write all the time; what they write is not lost to us.
+_TRIES = 1000
 
-Heads = dict[str, str]
+Refs = Mapping[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,74 +43,190 @@ class UpdateReport:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the index held when git was asked: heads by run id (None: active), and damaged heads.
-
-    `current` says that git has nothing new; then only active runs are in here.
-    """
-
-    heads: Mapping[str, str | None]
-    damaged: Mapping[str, str] = field(default_factory=dict)
-    current: bool = False
-
-
 def update(connection: sqlite3.Connection, repository: Repository, active: Sequence[RunState] = ()) -> UpdateReport:
     """Make the index equal to git and to the active runs; raises sqlite3.Error, GitFailed."""
-    live = {state.id: state for state in active}
-    heads, known = _compare(connection, repository, live)
-    changed = {} if known.current else _changed(heads, known, live)
-    read = 0
-    for batch in _batches(read_states(repository, changed) if changed else ()):
-        read += len(batch)
-        _write(connection, known, batch, heads)
-    gone = [run for run in {**known.heads, **known.damaged} if run not in heads and run not in live]
-    if gone or live:
-        _write(connection, known, list(live.values()), {}, gone)
-    return UpdateReport(read, len(gone), _damaged(connection))
-
-
-def _compare(connection: sqlite3.Connection, repository: Repository, live: Iterable[str]) -> tuple[Heads, _Known]:
-    """git's heads by run id, and what the index knows.
-
-    If another process writes in between, both are asked again: its newer rows must not be taken for
-    older ones.
-    """
+    read = gone = 0
     for _ in range(_TRIES):
-        before = connection.execute("PRAGMA data_version").fetchone()
-        heads = {run: one.head for run, one in run_heads(repository).items()}
-        damaged = connection.execute("SELECT count(*) FROM damage").fetchone()[0]
-        # Damaged runs may have been mended without any ref moving, so a few of them are looked at each time.
-        same = not 0 < damaged <= _RETRIED
-        if same and sum(int(head, 16) for head in heads.values()) == stored_sum(connection):
-            known = _Known(_active_rows(connection, live), current=True)
-        else:
-            known = _Known(
-                dict(connection.execute("SELECT id, head FROM run")),
-                dict(connection.execute("SELECT id, iif(version = ?, head, '') FROM damage", (__version__,))),
-            )
-        if connection.execute("PRAGMA data_version").fetchone() == before:
+        generation = _generation(connection)
+        refs = repository.list_refs(layout.RUNS)
+        digest = _digest(refs)
+        if _meta(connection, "refs") == digest and not _retried(connection):
             break
-    return heads, known
+        done = True
+        for batch in _news(connection, repository, refs):
+            with transaction(connection):
+                done = _generation(connection) == generation
+                if done:
+                    batch.write(connection)
+                    generation = _generation(connection)
+            if not done:
+                # Another process came first with what this was made from.
+                break
+            read += len(batch.entries) + len(batch.damages)
+            gone += len(batch.dropped)
+        if done:
+            _finish(connection, digest, generation)
+            break
+    back, ended = _overlay(connection, repository, active)
+    return UpdateReport(read + back, gone + ended, _damaged(connection))
 
 
-def _active_rows(connection: sqlite3.Connection, live: Iterable[str]) -> dict[str, str | None]:
-    rows = dict(connection.execute("SELECT id, head FROM run WHERE head IS NULL"))
-    for run in live:
-        rows.update(connection.execute("SELECT id, head FROM run WHERE id = ?", (run,)))
-    return rows
+def _finish(connection: sqlite3.Connection, digest: str, generation: int) -> None:
+    with transaction(connection):
+        if _generation(connection) == generation:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (digest,))
 
 
-def _changed(heads: Heads, known: _Known, live: Mapping[str, RunState]) -> Heads:
-    changed = {
-        run: head
-        for run, head in heads.items()
-        if known.heads.get(run) != head and known.damaged.get(run) != head and run not in live
-    }
-    again = [run for run in known.damaged if run in heads and run not in live]
-    if len(again) <= _RETRIED:
-        changed.update((run, heads[run]) for run in again)
-    return changed
+def _digest(refs: Refs) -> str:
+    lines = "\n".join(f"{ref} {tip}" for ref, tip in sorted(refs.items()))
+    return hashlib.sha1(lines.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _generation(connection: sqlite3.Connection) -> int:
+    try:
+        return int(_meta(connection, "generation") or 0)
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"the count of writes is damaged: {error}") from error
+
+
+# --- what is new
+
+
+def _news(connection: sqlite3.Connection, repository: Repository, refs: Refs) -> Iterator[Batch]:
+    """Everything that git has and the index lacks, or the other way round, a transaction each."""
+    known = {ref: (tip, run) for ref, tip, run in connection.execute("SELECT ref, tip, run FROM place")}
+    gone = {ref: run for ref, (_, run) in known.items() if ref not in refs}
+    if None in gone.values():
+        # A ledger is gone; what it had, others may have or not.
+        yield _emptied(connection)
+        known, gone = {}, {}
+    runs: dict[str, list[Place]] = {}
+    changed: set[str] = set()
+    for ref, tip in refs.items():
+        before = known.get(ref, ("", None))[0]
+        named = layout.parse_run_ref(ref)
+        if named is not None:
+            runs.setdefault(named[1], []).append(Place(ref, tip, named[1]))
+            if before != tip:
+                changed.add(named[1])
+        elif ref.startswith(layout.LEDGERS) and before != tip:
+            yield from _ledger(connection, repository, ref, tip, before)
+    lost = {run for run in gone.values() if run is not None}
+    changed |= lost & runs.keys()
+    yield from _own_refs(connection, repository, {run: runs[run] for run in changed})
+    if gone:
+        batch = prepare_lost(connection, repository, sorted(lost - runs.keys()))
+        batch.gone_places = list(gone)
+        yield batch
+    yield from _again(connection, repository, runs)
+
+
+def _emptied(connection: sqlite3.Connection) -> Batch:
+    batch = Batch()
+    batch.dropped = [run for (run,) in connection.execute("SELECT id FROM run UNION SELECT run FROM amendment")]
+    batch.gone_places = [ref for (ref,) in connection.execute("SELECT ref FROM place")]
+    batch.mended = [one for (one,) in connection.execute("SELECT id FROM damage")]
+    return batch
+
+
+def _ledger(connection: sqlite3.Connection, repository: Repository, ref: str, tip: str, before: str) -> Iterator[Batch]:
+    """The new pages of a ledger, oldest first; of one that was rewritten all."""
+    try:
+        pages, _ = page_ids(repository, tip, {before} if before else ())
+    except GitFailed as error:
+        yield Batch(damages=[(Damage(ref, tip, str(error)), tip, True)], places=[Place(ref, tip)])
+        return
+    for part in _parts(pages, _PAGES):
+        batch = _of_pages(connection, repository, part)
+        batch.places.append(Place(ref, part[-1]))
+        yield batch
+
+
+def _of_pages(connection: sqlite3.Connection, repository: Repository, pages: Sequence[str]) -> Batch:
+    contents = list(read_pages(repository, pages))
+    problems = [Damage(one[0], one[0], str(one[1])) for one in contents if isinstance(one, tuple)]
+    readable = [one for one in contents if not isinstance(one, tuple)]
+    problems += [Damage(one.page.commit, one.page.commit, one.problem) for one in readable if one.problem]
+    purged = [purge.run for one in readable for purge in one.purges]
+    lines = (line for one in readable for line in page_lines(repository, one))
+    batch = prepare(connection, repository, lines, ledgered=True, purged=purged)
+    batch.damages += [(one, one.where, True) for one in problems]
+    batch.mended += [one for one in pages if one not in {problem.run for problem in problems}]
+    return batch
+
+
+def _own_refs(
+    connection: sqlite3.Connection, repository: Repository, changed: Mapping[str, Sequence[Place]]
+) -> Iterator[Batch]:
+    heads = {run: [place.tip for place in places] for run, places in changed.items()}
+    for part in _parts(read_lines(repository, heads), _RUNS):
+        batch = prepare(connection, repository, _lines(part), ledgered=False)
+        batch.places += [place for one in part for place in changed[one.run]]
+        yield batch
+
+
+def _lines(runs: Iterable[RunLines | Damage]) -> Iterator[Line | Damage]:
+    for one in runs:
+        if isinstance(one, Damage):
+            yield one
+        else:
+            yield one.origin
+            yield from one.amendments
+
+
+def _parts(items: Iterable[T], count: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while part := list(islice(remaining, count)):
+        yield part
+
+
+# --- what could not be read
+
+
+def _retried(connection: sqlite3.Connection) -> list[tuple[str, str, bool, str]]:
+    """What may have been mended without any ref moving, or is damaged only for an older gittrack."""
+    count = connection.execute("SELECT count(*) FROM damage").fetchone()[0]
+    where, values = ("1", []) if count <= _RETRIED else ("version != ?", [__version__])
+    rows = connection.execute(f"SELECT id, head, ledger, reason FROM damage WHERE {where}", values)
+    return [(one, head, bool(ledger), reason) for one, head, ledger, reason in rows]
+
+
+def _again(
+    connection: sqlite3.Connection, repository: Repository, runs: Mapping[str, Sequence[Place]]
+) -> Iterator[Batch]:
+    """Another look at what is damaged; a batch only where something is otherwise than before."""
+    retried = _retried(connection)
+    own = {one: runs[one] for one, _, ledger, _ in retried if not ledger and one in runs}
+    yield from (batch for batch in _own_refs(connection, repository, own) if _differs(batch, retried))
+    members: list[str] = []
+    pages: list[str] = []
+    for one, head, ledger, _ in retried:
+        if ledger and one == head:
+            (pages if _is_page(repository, head) else members).append(head)
+    if members:
+        batch = prepare(connection, repository, read_members(repository, members), ledgered=True)
+        batch.mended += [one for one in members if one not in {damage.run for damage, _, _ in batch.damages}]
+        if _differs(batch, retried):
+            yield batch
+    if pages:
+        batch = _of_pages(connection, repository, pages)
+        if _differs(batch, retried):
+            yield batch
+
+
+def _is_page(repository: Repository, commit: str) -> bool:
+    return any(not isinstance(one, tuple) for one in read_pages(repository, [commit]))
+
+
+def _differs(batch: Batch, retried: Sequence[tuple[str, str, bool, str]]) -> bool:
+    reasons = {one: reason for one, _, _, reason in retried}
+    same = all(reasons.get(damage.run) == damage.reason for damage, _, _ in batch.damages)
+    return bool(batch.entries or batch.ledgered or set(batch.mended) & reasons.keys()) or not same
 
 
 def _damaged(connection: sqlite3.Connection) -> tuple[Damage, ...]:
@@ -111,32 +234,32 @@ def _damaged(connection: sqlite3.Connection) -> tuple[Damage, ...]:
     return tuple(Damage(*row) for row in rows)
 
 
-def _batches(items: Iterable[RunState | Damage]) -> Iterator[list[RunState | Damage]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH)):
-        yield batch
+# --- what is active
 
 
-def _write(
-    connection: sqlite3.Connection,
-    known: _Known,
-    items: Sequence[RunState | Damage],
-    heads: Mapping[str, str],
-    gone: Iterable[str] = (),
-) -> None:
-    """One transaction: replace the rows of some runs and remove those of others.
+def _overlay(connection: sqlite3.Connection, repository: Repository, active: Sequence[RunState]) -> tuple[int, int]:
+    """Rows of active runs say what their journals say; those of runs that are active no more, what git says.
 
-    A run without an entry in `heads` is active. A row that is not as `known` has it was written by
-    another process meanwhile, and stays.
+    Returns how many of these git has, and how many it has not.
     """
-    entries = [Entry.of(one, heads.get(one.id)) for one in items if isinstance(one, RunState)]
-    damages = [one for one in items if isinstance(one, Damage)]
-    with transaction(connection):
-        writer = Writer(connection, known.heads)
-        for run in gone:
-            writer.remove(run)
-        writer.add([one for one in entries if writer.remove(one.id)])
-        for one in damages:
-            if writer.remove(one.run):
-                writer.add_damage(one, heads[one.run])
-        writer.close()
+    live = {state.id for state in active}
+    for _ in range(_TRIES):
+        generation = _generation(connection)
+        rows = connection.execute("SELECT id, recorded FROM run WHERE head IS NULL").fetchall()
+        stale = {run: recorded for run, recorded in rows if run not in live}
+        if not live and not stale:
+            return 0, 0
+        back = {run: [head] for run, head in stale.items() if head is not None}
+        refs = repository.list_refs(layout.RUNS) if back else {}
+        for ref, tip in refs.items():
+            named = layout.parse_run_ref(ref)
+            if named is not None and named[1] in back:
+                back[named[1]].append(tip)
+        batch = prepare(connection, repository, _lines(read_lines(repository, back)), ledgered=False)
+        batch.removed += [run for run, head in stale.items() if head is None]
+        add_active(connection, batch, active)
+        with transaction(connection):
+            if _generation(connection) == generation:
+                batch.write(connection)
+                return len(back), len(stale) - len(back)
+    return 0, 0

@@ -19,6 +19,9 @@ from gittrack.index.build import UpdateReport
 from gittrack.index.filter import Filter
 from gittrack.index.query import ExperimentSummary, Selection
 from gittrack.index.syntax import parse_sort
+from gittrack.ledger.read import parse_line
+from gittrack.model.amendment import Amendment
+from gittrack.model.codec import amendment_from_line
 from gittrack.model.run import RunState
 
 T = TypeVar("T")
@@ -108,6 +111,12 @@ class Index:
         """The run with this id, deleted or not."""
         found = self._safely(lambda db: query.by_id(db, run_id))
         return found[0] if found else None
+
+    def amendments(self, run_id: str) -> list[Amendment]:
+        """All that was changed after a run, in the order in which it folds; raises CorruptRecord."""
+        rows = self._safely(lambda db: query.amendments(db, run_id))
+        found = [amendment_from_line(parse_line(commit, raw).plain, commit=commit) for commit, raw in rows]
+        return sorted(found, key=lambda one: (one.clock, one.commit))
 
     def named(self, name: str, *, experiment: str | None = None, deleted: bool = False) -> list[RunState]:
         selection = Selection(None, experiment, deleted)

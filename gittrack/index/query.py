@@ -110,6 +110,11 @@ def by_id(connection: sqlite3.Connection, run: str) -> list[RunState]:
     return _found(connection, "run.id = ?", [run])
 
 
+def amendments(connection: sqlite3.Connection, run: str) -> list[tuple[str, bytes]]:
+    """Commit and record line of every amendment of a run."""
+    return connection.execute("SELECT id, line FROM amendment WHERE run = ?", (run,)).fetchall()
+
+
 def by_name(connection: sqlite3.Connection, name: str, selection: Selection) -> list[RunState]:
     condition, values = _condition(connection, selection, 0)
     return _found(connection, f"run.name = ? AND {condition}", [encodable(name), *values])

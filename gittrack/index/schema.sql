@@ -2,7 +2,9 @@
 CREATE TABLE run (
     n            INTEGER PRIMARY KEY,
     id           TEXT NOT NULL UNIQUE,
-    head         TEXT,               -- NULL: the run is active, and git knows nothing of this row
+    head         TEXT,               -- NULL: the run is active, and this row is what its journal says
+    recorded     TEXT,               -- of an active run that git has too: its head there
+    ledgered     INTEGER NOT NULL,   -- 1: some ledger has it; 0: only a ref of its own does
     run_commit   TEXT,
     name         TEXT NOT NULL,
     experiment   TEXT NOT NULL,
@@ -56,16 +58,44 @@ CREATE TABLE cell (
     PRIMARY KEY (key, run)
 ) WITHOUT ROWID;
 
--- Heads that could not be read, so that they are not read again each time.
+-- Every amendment, and the run commit's line of each run that has one: what a run folds from.
+CREATE TABLE amendment (
+    id    TEXT PRIMARY KEY,          -- the amendment's commit
+    run   TEXT NOT NULL,
+    line  BLOB NOT NULL,
+    ledgered  INTEGER NOT NULL       -- 0: only the run's own ref leads to it
+) WITHOUT ROWID;
+CREATE INDEX amendment_run ON amendment (run);
+CREATE TABLE origin (
+    run   TEXT PRIMARY KEY,
+    id    TEXT NOT NULL,             -- the run commit
+    line  BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- How far each ref was read, and of which run it is (NULL: a ledger).
+CREATE TABLE place (
+    ref  TEXT PRIMARY KEY,
+    tip  TEXT NOT NULL,
+    run  TEXT
+) WITHOUT ROWID;
+
+-- Runs that were deleted for good.
+CREATE TABLE purged (
+    run  TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
+-- What could not be read, so that it is not read again each time: runs by their id, members and pages by their commit.
 CREATE TABLE damage (
     id       TEXT PRIMARY KEY,
-    head     TEXT NOT NULL,
+    head     TEXT NOT NULL,          -- where to begin reading it again
+    ledger   INTEGER NOT NULL,       -- 1: a page of a ledger or a member of one
     place    TEXT NOT NULL,
     reason   TEXT NOT NULL,
     version  TEXT NOT NULL           -- the gittrack that tried; another one may know better
 );
 
--- `heads`: the sum of all heads above, as numbers; it tells at a glance whether git has something new.
+-- `refs`: a digest of all refs as they were when all of them had been read; it tells at a glance whether git has something
+-- new. `generation`: counts the writes, so that who prepared one sees that another came first.
 CREATE TABLE meta (
     name   TEXT PRIMARY KEY,
     value  TEXT NOT NULL

@@ -4,73 +4,49 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from gittrack._version import __version__
-from gittrack.index.rows import COLUMNS, KINDS, Row, doc_artifacts, doc_values, encodable, to_cell, to_doc, to_row
+from gittrack.index.rows import COLUMNS, KINDS, Row, doc_artifacts, doc_values, encodable, to_cell
 from gittrack.ledger.read import Damage
-from gittrack.model.run import RunState
 
-_INSERT = f"INSERT INTO run (n, {COLUMNS}) VALUES (?{', ?' * (COLUMNS.count(',') + 1)})"
-
-
-def stored_sum(connection: sqlite3.Connection) -> int:
-    """The sum of all heads in the index; see `meta` in schema.sql."""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'heads'").fetchone()
-    try:
-        return int(row[0], 16) if row else 0
-    except (ValueError, TypeError) as error:
-        raise sqlite3.DatabaseError(f"a sum is damaged: {error}") from error
+_INSERT = f"INSERT INTO run (n, recorded, ledgered, {COLUMNS}) VALUES (?, ?, ?{', ?' * (COLUMNS.count(',') + 1)})"
 
 
 class Entry(NamedTuple):
-    """A run made ready for its row before the transaction begins."""
+    """A run made ready for its row before the transaction begins; see schema.sql for `recorded` and `ledgered`."""
 
     id: str
-    state: RunState
     row: Row
     doc: bytes
-
-    @classmethod
-    def of(cls, state: RunState, head: str | None) -> Entry:
-        return cls(state.id, state, to_row(state, head), to_doc(state))
+    keys: tuple[Iterable[str], ...]
+    artifacts: Sequence[str] = ()
+    recorded: str | None = None
+    ledgered: bool = False
 
 
 class Writer:
-    """The changes of a transaction; `known` has each run's head as we saw it (None: active)."""
+    """The changes of a transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, known: Mapping[str, str | None]) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._known = known
-        self._damaged: dict[str, str] = dict(connection.execute("SELECT id, head FROM damage"))
         self._filled = connection.execute("SELECT n, kind, name FROM key WHERE filled").fetchall()
         self._next = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM run").fetchone()[0]
-        self._empty = self._next == 1
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._sum = stored_sum(connection)
 
-    def remove(self, run: str) -> bool:
-        """Take a run out of the index; False, and nothing done, if it is newer there than we know."""
-        if not self._empty:
-            found = self._db.execute(
-                "SELECT run.n, head, json FROM run LEFT JOIN doc USING (n) WHERE id = ?", (run,)
-            ).fetchone()
-            if found is None and self._known.get(run) is not None:
-                return False
-            if found is not None:
-                n, head, doc = found
-                if run not in self._known or self._known[run] != head:
-                    return False
-                self._remove_row(n, head, doc)
-        head = self._damaged.pop(run, None)
-        if head is not None:
-            self._db.execute("DELETE FROM damage WHERE id = ?", (run,))
-            self._sum -= int(head, 16)
-        return True
+    def remove(self, runs: Iterable[str]) -> int:
+        """Take runs out; returns how many were there."""
+        removed = 0
+        for run in runs:
+            found = self._db.execute("SELECT run.n, json FROM run LEFT JOIN doc USING (n) WHERE id = ?", (run,))
+            for n, doc in found.fetchall():
+                self._remove_row(n, doc)
+                removed += 1
+        return removed
 
-    def _remove_row(self, n: int, head: str | None, doc: bytes) -> None:
+    def _remove_row(self, n: int, doc: bytes) -> None:
         for kind, values in doc_values(doc).items():
             self._counts.subtract((kind, name) for name in values)
         self._db.execute("DELETE FROM run WHERE n = ?", (n,))
@@ -79,20 +55,19 @@ class Writer:
             "DELETE FROM artifact WHERE name = ? AND run = ?", [(one, n) for one in doc_artifacts(doc)]
         )
         self._db.executemany("DELETE FROM cell WHERE key = ? AND run = ?", [(key, n) for key, _, _ in self._filled])
-        if head is not None:
-            self._sum -= int(head, 16)
 
     def add(self, entries: Sequence[Entry]) -> None:
         first = self._next
         self._next += len(entries)
-        self._db.executemany(_INSERT, [(n, *one.row) for n, one in enumerate(entries, first)])
+        self._db.executemany(
+            _INSERT, [(n, one.recorded, one.ledgered, *one.row) for n, one in enumerate(entries, first)]
+        )
         self._db.executemany("INSERT INTO doc VALUES (?, ?)", [(n, one.doc) for n, one in enumerate(entries, first)])
-        named = [(encodable(name), n) for n, one in enumerate(entries, first) for name in one.state.artifacts]
+        named = [(encodable(name), n) for n, one in enumerate(entries, first) for name in one.artifacts]
         if named:
             self._db.executemany("INSERT OR IGNORE INTO artifact VALUES (?, ?)", named)
-        self._sum += sum(int(one.row[1], 16) for one in entries if one.row[1] is not None)
-        for kind in KINDS:
-            names = Counter(chain.from_iterable(getattr(one.state, kind) for one in entries))
+        for at, kind in enumerate(KINDS):
+            names = Counter(chain.from_iterable(one.keys[at] for one in entries))
             self._counts.update({(kind, name): count for name, count in names.items()})
         if self._filled:
             for n, one in enumerate(entries, first):
@@ -105,12 +80,14 @@ class Writer:
             if cell is not None:
                 self._db.execute("INSERT INTO cell VALUES (?, ?, ?, ?)", (key, n, *cell))
 
-    def add_damage(self, damage: Damage, head: str) -> None:
+    def mark_ledgered(self, runs: Iterable[str]) -> None:
+        self._db.executemany("UPDATE run SET ledgered = 1 WHERE id = ?", [(run,) for run in runs])
+
+    def add_damage(self, damage: Damage, head: str, *, ledger: bool) -> None:
         self._db.execute(
-            "INSERT INTO damage VALUES (?, ?, ?, ?, ?)",
-            (damage.run, head, damage.where, damage.reason, __version__),
+            "INSERT OR REPLACE INTO damage VALUES (?, ?, ?, ?, ?, ?)",
+            (damage.run, head, ledger, damage.where, damage.reason, __version__),
         )
-        self._sum += int(head, 16)
 
     def close(self) -> None:
         """Write what was counted along the way."""
@@ -122,4 +99,6 @@ class Writer:
         if any(count < 0 for count in self._counts.values()):
             self._db.execute("DELETE FROM cell WHERE key IN (SELECT n FROM key WHERE runs <= 0)")
             self._db.execute("DELETE FROM key WHERE runs <= 0")
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('heads', ?)", (f"{self._sum:x}",))
+        self._db.execute(
+            "INSERT INTO meta VALUES ('generation', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1"
+        )

@@ -18,6 +18,10 @@ RUNS = "refs/experiments/"
 LEDGERS = RUNS + "_ledger/"
 KEPT = "refs/gittrack/live/"
 
+LEDGER_FORMAT = 1
+LINES, PURGED = "runs.jsonl", "purged.jsonl"  # of a page
+PAGE_MEMBERS, PAGE_BYTES = 1_000, 900_000
+
 FOLDER = ".gittrack"
 CONFIG = "config.yaml"  # the user's own, kept as it is
 RUN, PARAMS, METRICS, ENVIRONMENT = "run.yaml", "params.yaml", "metrics.json", "environment.yaml"
@@ -154,6 +158,18 @@ def _message(subject: str, text: str, trailers: Mapping[str, str], key: str, lin
 def _indent_trailers(text: str) -> str:
     """A description that imitates our last line must not be taken for it."""
     return re.sub(r"(?m)^(Gittrack-)", r" \1", text)
+
+
+def page_message(writer: str, runs: int, amendments: int, purged: int = 0) -> str:
+    """The message of a ledger's page: a line for people, and trailers in this order."""
+    parts = [(runs, "run"), (amendments, "amendment"), (purged, "purge")]
+    said = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts if count)
+    trailers = {
+        "Gittrack-Ledger": writer,
+        "Gittrack-Format": str(LEDGER_FORMAT),
+        "Gittrack-Members": str(runs + amendments),
+    }
+    return f"ledger {writer}: {said or 'begun'}\n\n" + "".join(f"{name}: {one}\n" for name, one in trailers.items())
 
 
 def find_line(commit: bytes) -> tuple[str, bytes] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, UnknownRun
 from gittrack.git.repository import Repository
@@ -17,8 +17,6 @@ from gittrack.model.environment import Environment
 from gittrack.model.metric import History
 from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunRecord, RunState
-
-_WALK = 100
 
 
 class RunRef(NamedTuple):
@@ -40,13 +38,17 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A run with all its amendments: the newest commit, its tree, the folded state and the highest clock."""
+    """A run with its amendments, newest first: the folded state and the highest clock."""
 
-    head: str
-    tree: str
     state: RunState
     clock: int
     amendments: tuple[Amendment, ...]
+
+    @property
+    def head(self) -> str:
+        """The run commit or its newest amendment."""
+        assert self.state.head is not None
+        return self.state.head
 
 
 def run_heads(repository: Repository) -> dict[str, RunRef]:
@@ -68,155 +70,217 @@ def foreign_refs(repository: Repository) -> list[str]:
     ]
 
 
-@dataclass(slots=True)
-class _Open:
-    """A run of which the walk from its head has not reached the run commit yet."""
+class Line(NamedTuple):
+    """The record line of a run or an amendment, whole, as bytes and as JSON."""
+
+    commit: str
+    raw: bytes
+    plain: dict[str, Any]
+
+
+class RunLines(NamedTuple):
+    """All that commits say of one run, from the heads that were asked for back to the run commit."""
 
     run: str
-    head: str
-    amendments: list[Amendment]
+    origin: Line
+    amendments: tuple[Line, ...]
+
+    @property
+    def state(self) -> RunState:
+        """Raises CorruptRecord, FormatTooNew."""
+        state = state_from_line(self.origin.plain, commit=self.origin.commit)
+        if not self.amendments:
+            return state
+        amendments = [amendment_from_line(one.plain, commit=one.commit) for one in self.amendments]
+        newest = max(amendments, key=lambda one: (one.clock, one.commit))
+        return dataclasses.replace(fold(state, amendments), head=newest.commit)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A run of which the walk from its heads has not ended yet."""
+
+    run: str
+    origin: Line | None = None
+    amendments: dict[str, Line] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    pending: int = 0
+    failed: Damage | None = None
 
 
 def read_states(repository: Repository, heads: Mapping[str, str]) -> Iterator[RunState | Damage]:
-    """The state of each run, given its head commit by run id; amended runs take one more pass per amendment."""
-    waiting: dict[str, list[_Open]] = {}
-    for run, head in heads.items():
-        waiting.setdefault(head, []).append(_Open(run, head, []))
-    short: list[tuple[_Open, RunState]] = []
+    """The state of each run, given its head commit by run id."""
+    for found in read_lines(repository, {run: (head,) for run, head in heads.items()}):
+        if isinstance(found, Damage):
+            yield found
+            continue
+        try:
+            yield found.state
+        except (CorruptRecord, FormatTooNew) as error:
+            yield Damage(found.origin.commit, found.run, str(error))
+
+
+def read_lines(repository: Repository, heads: Mapping[str, Iterable[str]]) -> Iterator[RunLines | Damage]:
+    """What commits say of each run, given its heads by run id; amended runs take one more pass per amendment."""
+    waiting: dict[str, list[tuple[_Open, bool]]] = {}
+    for run, commits in heads.items():
+        one = _Open(run)
+        for head in commits:
+            waiting.setdefault(head, []).append((one, True))
+            one.pending += 1
+    short: list[RunLines] = []
     while waiting:
-        following: dict[str, list[_Open]] = {}
+        following: dict[str, list[tuple[_Open, bool]]] = {}
         for commit, kind, data in repository.read_objects(waiting):
-            for one in waiting[commit]:
+            for one, must in waiting[commit]:
+                one.pending -= 1
                 try:
-                    state = _step(one, commit, kind, data, following)
+                    _step(one, commit, kind, data, following, must)
                 except (CorruptRecord, FormatTooNew) as error:
-                    yield Damage(commit, one.run, str(error))
+                    one.failed = one.failed or Damage(commit, one.run, str(error))
+                if one.pending:
                     continue
-                if state is None:
-                    continue
-                if any(_truncated(state, one.amendments)):
-                    short.append((one, state))
+                if one.failed is not None:
+                    yield one.failed
+                elif one.origin is None:
+                    yield Damage(commit, one.run, f"commit {commit} leads to amendments of no run")
                 else:
-                    yield _folded(one, state)
+                    found = RunLines(one.run, one.origin, tuple(one.amendments.values()))
+                    if any(_is_short(line) for line in (found.origin, *found.amendments)):
+                        short.append(found)
+                    else:
+                        yield found
         waiting = following
     yield from _complete(repository, short)
 
 
-def _truncated(state: RunState, amendments: Iterable[Amendment]) -> Iterator[str]:
-    """The commits of a run whose record line was cut short."""
-    attempts = [state, *(one.continuation for one in amendments if one.continuation is not None)]
-    return (one.commit or "" for one in attempts if one.truncated)
-
-
-def _folded(one: _Open, state: RunState) -> RunState:
-    if one.amendments:
-        state = fold(state, one.amendments)
-    return state if state.head == one.head else dataclasses.replace(state, head=one.head)
-
-
-def _step(one: _Open, commit: str, kind: str, data: bytes, following: dict[str, list[_Open]]) -> RunState | None:
-    """What the run's own commit says, None when `commit` is an amendment and the walk goes on."""
-    import orjson
-
-    if kind != "commit":
+def _step(
+    one: _Open, commit: str, kind: str, data: bytes, following: dict[str, list[tuple[_Open, bool]]], must: bool
+) -> None:
+    """Take in what a commit says; of a parent that need not be of this run nothing is wrong when it is not."""
+    line = None
+    if kind == "commit":
+        found = layout.find_line(data)
+        line = None if found is None else (found[0], parse_line(commit, found[1]))
+    elif must:
         raise CorruptRecord(f"{commit} is {kind}, not a commit")
-    line = layout.find_line(data)
     if line is None:
-        raise CorruptRecord(f"commit {commit} is not a run")
-    try:
-        plain = orjson.loads(line[1])
-    except orjson.JSONDecodeError as error:
-        raise CorruptRecord(f"the record in commit {commit} is damaged: {error}") from None
-    if line[0] == layout.AMENDMENT:
-        parents = layout.commit_links(data)[1]
-        if not parents:
-            raise CorruptRecord(f"amendment {commit} has no parent")
-        amendment = amendment_from_line(plain, commit=commit)
-        if amendment.run != one.run:
-            raise CorruptRecord(f"commit {commit} amends run {amendment.run}, not {one.run}")
-        one.amendments.append(amendment)
-        following.setdefault(parents[0], []).append(one)
-        return None
-    state = state_from_line(plain, commit=commit)
-    if state.id != one.run:
-        raise CorruptRecord(f"commit {commit} is run {state.id}, not {one.run}")
-    return state
+        if must:
+            raise CorruptRecord(f"commit {commit} is not a run")
+        return
+    key, read = line
+    amends = key == layout.AMENDMENT
+    owner = read.plain.get("run" if amends else "id")
+    if owner != one.run:
+        if must:
+            raise CorruptRecord(f"commit {commit} {'amends' if amends else 'is'} run {owner}, not {one.run}")
+        return
+    if not amends:
+        one.origin = read if one.origin is None or commit < one.origin.commit else one.origin
+        return
+    one.amendments[commit] = read
+    parents = layout.commit_links(data)[1]
+    if not parents:
+        raise CorruptRecord(f"amendment {commit} has no parent")
+    for at, parent in enumerate(parents):
+        if parent not in one.seen:
+            one.seen.add(parent)
+            one.pending += 1
+            following.setdefault(parent, []).append((one, at == 0))
 
 
-def _complete(repository: Repository, short: list[tuple[_Open, RunState]]) -> Iterator[RunState | Damage]:
-    """Runs with a record line that was cut short, read from the whole lines beside them; only then do they fold."""
-    commits = {commit: one.run for one, state in short for commit in _truncated(state, one.amendments)}
-    whole: dict[str, RunState] = {}
-    damaged: dict[str, Damage] = {}
+def read_members(repository: Repository, commits: Iterable[str]) -> Iterator[Line | Damage]:
+    """The lines of runs and amendments from the commits themselves, each for itself; where a ledger's own are of no use."""
+    short: dict[str, Line] = {}
+    for commit, kind, data in repository.read_objects(commits):
+        found = layout.find_line(data) if kind == "commit" else None
+        try:
+            if found is None:
+                raise CorruptRecord(f"{commit} is {kind}, not a run or an amendment")
+            line = parse_line(commit, found[1])
+        except CorruptRecord as error:
+            yield Damage(commit, commit, str(error))
+            continue
+        if _is_short(line):
+            short[commit] = line
+        else:
+            yield line
     suffix = f":{layout.FOLDER}/{layout.WHOLE_LINE}"
-    for name, kind, data in repository.read_objects(commit + suffix for commit in commits):
+    for name, kind, data in repository.read_objects(commit + suffix for commit in short):
         commit = name.removesuffix(suffix)
         try:
-            whole[commit] = _whole_state(commit, kind, data)
-        except (CorruptRecord, FormatTooNew) as error:
-            damaged[commits[commit]] = Damage(commit, commits[commit], str(error))
-    for one, state in short:
-        if one.run in damaged:
-            yield damaged[one.run]
+            yield _whole_line(short[commit], kind, data)
+        except CorruptRecord as error:
+            yield Damage(commit, commit, str(error))
+
+
+def parse_line(commit: str, raw: bytes) -> Line:
+    import orjson
+
+    try:
+        plain = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise CorruptRecord(f"the record in commit {commit} is damaged: {error}") from None
+    if not isinstance(plain, dict):
+        raise CorruptRecord(f"the record in commit {commit} is no mapping")
+    return Line(commit, raw, plain)
+
+
+def _is_short(line: Line) -> bool:
+    """Whether a record line was cut to fit into the message."""
+    return b'"truncated":true' in line.raw
+
+
+def _complete(repository: Repository, short: list[RunLines]) -> Iterator[RunLines | Damage]:
+    """Runs with a record line that was cut short, read from the whole lines beside them."""
+    lines = {line.commit: line for one in short for line in (one.origin, *one.amendments) if _is_short(line)}
+    whole: dict[str, Line] = {}
+    reasons: dict[str, str] = {}
+    suffix = f":{layout.FOLDER}/{layout.WHOLE_LINE}"
+    for name, kind, data in repository.read_objects(commit + suffix for commit in lines):
+        commit = name.removesuffix(suffix)
+        try:
+            whole[commit] = _whole_line(lines[commit], kind, data)
+        except CorruptRecord as error:
+            reasons[commit] = str(error)
+    for one in short:
+        bad = next((line.commit for line in (one.origin, *one.amendments) if line.commit in reasons), None)
+        if bad is not None:
+            yield Damage(bad, one.run, reasons[bad])
             continue
-        one.amendments = [_with_whole(amendment, whole) for amendment in one.amendments]
-        yield _folded(one, whole.get(state.commit or "", state))
+        origin = whole.get(one.origin.commit, one.origin)
+        yield RunLines(one.run, origin, tuple(whole.get(line.commit, line) for line in one.amendments))
 
 
-def _whole_state(commit: str, kind: str, data: bytes) -> RunState:
+def _whole_line(line: Line, kind: str, data: bytes) -> Line:
     import orjson
 
     if kind != "blob":
-        raise CorruptRecord(f"run commit {commit} lacks its whole record ({layout.WHOLE_LINE}); run 'gittrack fsck'")
-    try:
-        return state_from_line(orjson.loads(data), commit=commit)
-    except orjson.JSONDecodeError as error:
-        raise CorruptRecord(f"the whole record of run commit {commit} is damaged: {error}") from None
+        raise CorruptRecord(
+            f"run commit {line.commit} lacks its whole record ({layout.WHOLE_LINE}); run 'gittrack fsck'"
+        )
+    state = parse_line(line.commit, data)
+    if "continuation" not in line.plain:
+        return state
+    plain = {**line.plain, "continuation": state.plain}
+    return Line(line.commit, orjson.dumps(plain), plain)
 
 
-def _with_whole(amendment: Amendment, whole: Mapping[str, RunState]) -> Amendment:
-    found = whole.get(amendment.commit)
-    return amendment if found is None else dataclasses.replace(amendment, continuation=found)
-
-
-def read_chain(repository: Repository, ref: str) -> Chain | None:
-    """The run at a ref with its amendments, newest first; None when there is no such ref."""
-    import orjson
-
-    head = repository.resolve(ref, None)
-    if head is None:
+def read_chain(repository: Repository, run: str, heads: Iterable[str | None]) -> Chain | None:
+    """A run with the amendments that its heads lead to, newest first; None without any head. Raises CorruptRecord."""
+    commits = [one for one in dict.fromkeys(heads) if one is not None]
+    if not commits:
         return None
-    head_tree = ""
-    amendments: list[Amendment] = []
-    for commit, data in _first_parents(repository, head):
-        line = layout.find_line(data)
-        if line is None:
-            raise CorruptRecord(f"{ref} leads to commit {commit}, which is not a run; run 'gittrack fsck'")
-        head_tree = head_tree or layout.commit_links(data)[0]
-        try:
-            plain = orjson.loads(line[1])
-        except orjson.JSONDecodeError as error:
-            raise CorruptRecord(f"the record in commit {commit} is damaged ({error}); run 'gittrack fsck'") from None
-        if line[0] == layout.RECORD:
-            break
-        amendments.append(amendment_from_line(plain, commit=commit))
-    else:
-        raise CorruptRecord(f"{ref} leads to amendments of no run; run 'gittrack fsck'")
-    state = dataclasses.replace(fold(state_from_line(plain, commit=commit), amendments), head=head)
-    clock = max((one.clock for one in amendments), default=0)
-    return Chain(head, head_tree, state, clock, tuple(amendments))
-
-
-def _first_parents(repository: Repository, head: str) -> Iterator[tuple[str, bytes]]:
-    """A commit and its first parents with their bytes, in as few processes as may be: most runs have no amendment."""
-    commits = [head]
-    while commits:
-        for commit, kind, data in repository.read_objects(commits):
-            if kind != "commit":
-                raise CorruptRecord(f"object {commit} is {kind}, not a commit; run 'gittrack fsck'")
-            last = commit
-            yield commit, data
-        commits = repository.git("rev-list", "--first-parent", f"--max-count={_WALK}", last).decode("ascii").split()[1:]
+    found = next(read_lines(repository, {run: commits}))
+    if isinstance(found, Damage):
+        raise CorruptRecord(f"{found.reason}; run 'gittrack fsck'")
+    amendments = sorted(
+        (amendment_from_line(one.plain, commit=one.commit) for one in found.amendments),
+        key=lambda one: (one.clock, one.commit),
+        reverse=True,
+    )
+    clock = amendments[0].clock if amendments else 0
+    return Chain(found.state, clock, tuple(amendments))
 
 
 # --- one run whole

@@ -17,7 +17,7 @@ from gittrack.ledger.read import Chain, read_chain
 from gittrack.model.amendment import Amendment
 from gittrack.model.artifact import Artifact
 from gittrack.model.codec import amendment_to_line, state_to_line
-from gittrack.model.run import RunRecord
+from gittrack.model.run import RunRecord, RunState
 
 _TRIES = 20
 _AMEND_TRIES = 50
@@ -30,22 +30,29 @@ def write_run(
     *,
     author: Signature,
     consumed: tuple[str, ...] = (),
+    base: str | None = None,
     said: Mapping[str, str | bool | None] | None = None,
 ) -> str:
     """Record a finished run, drop its keep ref, and return its commit; `consumed` are the run commits that it used.
+
+    `base` is what a resumed run continues: its head when it was resumed.
 
     A resumed run (attempt 2 and later) becomes an amendment of what is there. Repeating it after a crash finds what was done and
     succeeds. Raises OSError, GitFailed or CorruptRecord when the world does not allow it; then nothing is visible.
     """
     state = record.state()
     ref = layout.run_ref(record.experiment, record.id)
+    held: str | None = None
     # By construction the keep ref holds the captured code; if not, the first try fails and we look.
     cleared = [RefChange(layout.kept_ref(record.id), None, record.code.captured)]
     started = dataclasses.replace(author, time=int(record.started))
     committer = dataclasses.replace(author, time=int(record.ended))
     for attempt in range(_TRIES):
         # A first attempt finds nothing there, unless this is the repetition of a crashed one: its first try tells.
-        chain = None if attempt == 0 and state.attempt == 1 else read_chain(repository, ref)
+        chain = None
+        if attempt or state.attempt > 1:
+            held = repository.resolve(ref, None)
+            chain = read_chain(repository, record.id, [held, base])
         if chain is not None and chain.state.attempt >= state.attempt:
             raise _already_there(repository, chain, record, cleared)
         amendment: Amendment | None = None
@@ -72,9 +79,9 @@ def write_run(
             message = layout.run_message(state, line)
         else:
             message = layout.amendment_message(amendment, chain.state, line)
-            parents = [chain.head, *parents]
+            parents = [chain.head, *parents, *_other_heads(chain, held, base)]
         commit = batch.commit(tree=tree, parents=parents, author=started, committer=committer, message=message)
-        change = RefChange(ref, commit, None if chain is None else chain.head)
+        change = RefChange(ref, commit, held)
         try:
             publish(repository, batch, [change, *cleared], f"gittrack: run {record.name}")
             return commit
@@ -124,9 +131,14 @@ def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapp
     return batch.graft(root, layout.FOLDER, folder)
 
 
+def _other_heads(chain: Chain, *heads: str | None) -> list[str]:
+    """Heads beside the newest, so that nothing that was said of a run gets out of reach."""
+    return [one for one in dict.fromkeys(heads) if one is not None and one != chain.head]
+
+
 def amend(
     repository: Repository,
-    ref: str,
+    run: RunState,
     changes: Mapping[str, str | bool | None],
     *,
     author: Signature,
@@ -134,13 +146,15 @@ def amend(
     added: Sequence[Artifact] = (),
     contents: Mapping[str, bytes] | None = None,
 ) -> str:
-    """Add one amendment to the run at `ref` and return its commit; changes of others in the meantime are kept.
+    """Add one amendment to a run and return its commit; changes of others in the meantime are kept.
 
     `added` are artifacts that come to the run's files: a pointer each, or what `contents` holds for their path.
     """
     moment = time.time() if now is None else now
+    ref = layout.run_ref(run.experiment, run.id)
     for tries in range(1, _AMEND_TRIES + 1):
-        chain = read_chain(repository, ref)
+        held = repository.resolve(ref, None)
+        chain = read_chain(repository, run.id, [held, run.head])
         if chain is None:
             raise UnknownRun(f"{ref} is gone; see 'gittrack ls' for what is there")
         amendment = Amendment(
@@ -155,19 +169,25 @@ def amend(
         batch = ObjectBatch(repository)
         signed = dataclasses.replace(author, time=int(moment))
         commit = batch.commit(
-            tree=_tree_with(repository, batch, chain, added, contents or {}) if added else chain.tree,
-            parents=[chain.head],
+            tree=_tree_with(repository, batch, chain, added, contents or {})
+            if added
+            else _tree(repository, chain.head),
+            parents=[chain.head, *_other_heads(chain, held, run.head)],
             author=signed,
             committer=signed,
             message=layout.amendment_message(amendment, chain.state, line),
         )
         try:
-            publish(repository, batch, [RefChange(ref, commit, chain.head)], "gittrack: amend")
+            publish(repository, batch, [RefChange(ref, commit, held)], "gittrack: amend")
             return commit
         except RefConflict:
             # Not at once: several that amend one run would else trip each other up again and again.
             time.sleep(random.uniform(0, 0.01) * tries)
     raise RefConflict(f"the ref {ref} changes faster than it can be amended; try again")
+
+
+def _tree(repository: Repository, commit: str) -> str:
+    return layout.commit_links(repository.read_object(commit, "commit"))[0]
 
 
 def _tree_with(

@@ -22,7 +22,7 @@ class Assembled:
     """A run ready to be written: its record, environment, histories, and where the content of each artifact is.
 
     `spooled` are the files of this attempt, by what they hold; `older` the paths in the commit that is continued, `said`
-    what this attempt called and tagged a run that it continues.
+    what this attempt called and tagged a run that it continues, whose head was `head` then.
     """
 
     record: RunRecord
@@ -31,6 +31,7 @@ class Assembled:
     spooled: dict[str, str] = field(default_factory=dict)
     older: dict[str, str] = field(default_factory=dict)
     base: str | None = None
+    head: str | None = None
     said: dict[str, str | bool | None] = field(default_factory=dict)
 
 
@@ -146,7 +147,14 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         warnings=tuple(warnings),
     )
     return Assembled(
-        record, Environment.from_dict(environment), histories, spooled, older, base_commit(events), said if base else {}
+        record,
+        Environment.from_dict(environment),
+        histories,
+        spooled,
+        older,
+        base_commit(events),
+        next((event["head"] for event in starts if event.get("head")), base_commit(events)),
+        said if base else {},
     )
 
 

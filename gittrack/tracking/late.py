@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from gittrack.errors import UsageError
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
-from gittrack.ledger import layout
 from gittrack.ledger.write import amend
 from gittrack.model.amendment import ARTIFACT_PREFIX
 from gittrack.model.artifact import Artifact
@@ -65,7 +64,7 @@ def add_artifact(
         said = json.dumps({**artifact_to_json(made), "name": called}, ensure_ascii=False, separators=(",", ":"))
         return amend(
             repository,
-            layout.run_ref(run.experiment, run.id),
+            run,
             {ARTIFACT_PREFIX + inside: said},
             author=author,
             added=[made],

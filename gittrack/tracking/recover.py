@@ -11,7 +11,7 @@ from gittrack.errors import CorruptRecord, GittrackError, RunBusy
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.read import read_chain, run_heads
+from gittrack.ledger.find import find_chain
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.tail import peek
@@ -73,8 +73,7 @@ def _recover_one(repository: Repository, folder: RunFolder) -> str | None:
         if _is_empty(folder):
             folder.remove()
             return None
-        ref = None if _says_what_it_is(folder) else run_heads(repository).get(folder.run_id)
-        chain = None if ref is None else read_chain(repository, ref.ref)
+        chain = None if _says_what_it_is(folder) else find_chain(repository, folder.run_id)
         if chain is None or chain.state.commit is None:
             raise
         return seal_left_over(repository, folder, chain.state.commit)

@@ -101,6 +101,7 @@ def _write(repository: Repository, folder: RunFolder, run: Assembled, events: li
             files,
             author=_author(run.record.author, events),
             consumed=_consumed(repository, run.record),
+            base=run.head,
             said=run.said,
         )
 

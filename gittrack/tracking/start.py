@@ -23,7 +23,8 @@ from gittrack.git.objects import Signature
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.read import read_chain, read_record, run_heads
+from gittrack.ledger.find import find_chain
+from gittrack.ledger.read import read_record
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness, Owner, this_process
 from gittrack.model.names import name_from_id
@@ -140,8 +141,7 @@ class _Starter:
 
     def _recorded(self, run_id: str) -> RunState | None:
         """The run of this id if it is in git, whatever its experiment."""
-        ref = run_heads(self.repository).get(run_id)
-        chain = None if ref is None else read_chain(self.repository, ref.ref)
+        chain = find_chain(self.repository, run_id)
         return None if chain is None else chain.state
 
     def _begin(self, run: ActiveRun, code: CodeCapture, rank: int | None, resume: RunState | None) -> None:
@@ -165,6 +165,7 @@ class _Starter:
             host=socket.gethostname(),
             parent=plan.parent,
             base=resume.commit if resume else None,
+            head=resume.head if resume else None,
             ground=None if run.ground is None else run.ground.to_event(),
             job=None if self.job is None else self.job.to_dict(),
         )

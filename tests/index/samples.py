@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
-from gittrack.ledger.layout import run_ref
 from gittrack.ledger.write import amend, write_run
 from gittrack.model.metric import Summary
 from gittrack.model.run import CodeCapture, RunRecord, RunState, Status
@@ -73,9 +72,7 @@ def record(repo: Repo, state: RunState) -> RunState:
 def change(repo: Repo, state: RunState, **changes: str | bool | None) -> str:
     """Amend a recorded run and return the amendment; `tag_kind="cv"` sets the run tag `kind`."""
     named = {key.replace("tag_", "tag:"): value for key, value in changes.items()}
-    return amend(
-        Repository.discover(repo.path), run_ref(state.experiment, state.id), named, author=AUTHOR, now=state.started
-    )
+    return amend(Repository.discover(repo.path), state, named, author=AUTHOR, now=state.started)
 
 
 # --- runs by chance: few keys and few values, so that filters often meet them

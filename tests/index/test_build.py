@@ -126,7 +126,7 @@ def test_following_git_ends_where_a_new_index_begins(repo, index):
 
 
 def test_more_runs_than_one_transaction_holds(repo, index, monkeypatch):
-    monkeypatch.setattr(build_module, "_BATCH", 2)
+    monkeypatch.setattr(build_module, "_RUNS", 2)
     for number in range(1, 6):
         record(repo, a_run(number, params={"lr": number}))
     assert index.update().read == 5
@@ -201,7 +201,7 @@ def test_much_damage_is_remembered_and_not_read_again(repo, index, monkeypatch):
     _spoil(repo, 2)
     _spoil(repo, 3)
     first = index.update()
-    monkeypatch.setattr(build_module, "read_states", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(build_module, "read_lines", lambda *_: pytest.fail("read again"))
     assert index.update().damaged == first.damaged
 
 
@@ -218,11 +218,16 @@ def test_a_run_that_is_mended_without_a_new_ref_returns(repo, index):
 
 
 def test_another_version_reads_damage_again(repo, index, monkeypatch):
+    monkeypatch.setattr(build_module, "_RETRIED", 0)
     _spoil(repo, 2)
     index.update()
+    read, asked = build_module.read_lines, []
+    monkeypatch.setattr(build_module, "read_lines", lambda _, heads: asked.extend(heads) or read(_, heads))
+    index.update()
+    assert asked == []
     monkeypatch.setattr(build_module, "__version__", "999")
-    _spoil(repo, 3, "nor this")
-    assert index.update().read == 2
+    index.update()
+    assert asked == [run_id(2)]
 
 
 def test_a_run_that_is_damaged_later_disappears_and_returns(repo, index):
@@ -270,18 +275,18 @@ def test_rows_of_another_process_are_not_taken_for_old_ones(repo, index, monkeyp
     one = record(repo, a_run(1))
     index.update()
     record(repo, a_run(2))
-    looked = build_module.run_heads
+    looked = Repository.list_refs
 
-    def slow_look(repository):
-        heads = looked(repository)
-        monkeypatch.setattr(build_module, "run_heads", looked)
+    def slow_look(repository, *prefixes):
+        heads = looked(repository, *prefixes)
+        monkeypatch.setattr(Repository, "list_refs", looked)
         change(repo, one, name="renamed")
         record(repo, a_run(3))
         with Index.open(repository) as another:
             another.update()
         return heads
 
-    monkeypatch.setattr(build_module, "run_heads", slow_look)
+    monkeypatch.setattr(Repository, "list_refs", slow_look)
     index.update()
     assert _names(index.select()) == ["run-3", "run-2", "renamed"]
 
@@ -289,17 +294,17 @@ def test_rows_of_another_process_are_not_taken_for_old_ones(repo, index, monkeyp
 def test_rows_written_while_we_read_are_kept(repo, index, monkeypatch):
     one = record(repo, a_run(1))
     record(repo, a_run(2))
-    read = build_module.read_states
+    read = build_module.read_lines
 
     def slow_read(repository, heads):
         states = list(read(repository, heads))
         change(repo, one, name="renamed")
         with Index.open(repository) as another:
-            monkeypatch.setattr(build_module, "read_states", read)
+            monkeypatch.setattr(build_module, "read_lines", read)
             another.update()
         return iter(states)
 
-    monkeypatch.setattr(build_module, "read_states", slow_read)
+    monkeypatch.setattr(build_module, "read_lines", slow_read)
     index.update()
     assert _names(index.select()) == ["run-2", "renamed"]
     index.update()

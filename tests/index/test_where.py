@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gittrack.index.database import open_memory, transaction
 from gittrack.index.filter import And, Compare, Field, Filter, In, Node, Or
+from gittrack.index.intake import entry_of
 from gittrack.index.query import Selection, select
-from gittrack.index.writer import Entry, Writer
+from gittrack.index.writer import Writer
 from gittrack.model.run import RunState
 from tests.index.filters import conditions, holds, nodes
 from tests.index.samples import BEGINNING, a_run, run_states
@@ -24,8 +25,8 @@ runs = st.integers(1, 6).flatmap(lambda count: st.tuples(*(run_states(number) fo
 def _index_of(states: tuple[RunState, ...]) -> sqlite3.Connection:
     connection = open_memory(None)
     with transaction(connection):
-        writer = Writer(connection, {})
-        writer.add([Entry.of(state, state.head) for state in states])
+        writer = Writer(connection)
+        writer.add([entry_of(state, ledgered=False) for state in states])
         writer.close()
     return connection
 
@@ -66,8 +67,8 @@ def test_a_column_filled_before_a_run_came_is_like_one_filled_after(states, node
     with closing(_index_of(states[:1])) as connection:
         _passing(connection, node)
         with transaction(connection):
-            writer = Writer(connection, {})
-            writer.add([Entry.of(state, state.head) for state in states[1:]])
+            writer = Writer(connection)
+            writer.add([entry_of(state, ledgered=False) for state in states[1:]])
             writer.close()
         assert _passing(connection, node) == {state.id for state in states if holds(node, state, NOW)}
 

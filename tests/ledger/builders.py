@@ -9,12 +9,14 @@ from typing import Any
 from gittrack.errors import AlreadyRecorded
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
+from gittrack.ledger import layout
 from gittrack.ledger.files import run_files
-from gittrack.ledger.write import write_run
+from gittrack.ledger.read import Chain, read_chain
+from gittrack.ledger.write import amend, write_run
 from gittrack.model.environment import Environment
 from gittrack.model.metric import History, summarize
 from gittrack.model.param import flatten
-from gittrack.model.run import Attempt, CodeCapture, RunRecord, Status
+from gittrack.model.run import Attempt, CodeCapture, RunRecord, RunState, Status
 
 SOMEONE = Signature("Somebody <some@example.org>", 0, 3600)
 START = 1_700_000_000.25
@@ -78,3 +80,17 @@ def write(
         return write_run(repository, one, files, author=SOMEONE)
     except AlreadyRecorded as there:
         return there.commit
+
+
+def amend_at(repository: Repository, ref: str, changes: Mapping[str, str | bool | None], **more: Any) -> str:
+    """Amend the run at a ref, of which nothing else is known."""
+    named = layout.parse_run_ref(ref)
+    assert named is not None
+    run = RunState(named[1], "", named[0], Status.FINISHED, START)
+    return amend(repository, run, changes, **{"author": SOMEONE, **more})
+
+
+def chain_at(repository: Repository, ref: str) -> Chain | None:
+    named = layout.parse_run_ref(ref)
+    assert named is not None
+    return read_chain(repository, named[1], [repository.resolve(ref, None)])

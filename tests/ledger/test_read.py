@@ -14,7 +14,6 @@ from gittrack.ledger import layout
 from gittrack.ledger.read import (
     Damage,
     foreign_refs,
-    read_chain,
     read_environment,
     read_file,
     read_histories,
@@ -22,11 +21,10 @@ from gittrack.ledger.read import (
     read_states,
     run_heads,
 )
-from gittrack.ledger.write import amend
 from gittrack.model.environment import Environment
 from gittrack.model.run import RunState
 from tests.helpers import Repo
-from tests.ledger.builders import SOMEONE, history, record, write
+from tests.ledger.builders import SOMEONE, amend_at, chain_at, history, record, write
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def states(repository: Repository) -> dict[str, RunState | Damage]:
 def test_nothing_yet(repository: Repository) -> None:
     assert run_heads(repository) == {}
     assert list(read_states(repository, {})) == []
-    assert read_chain(repository, "refs/experiments/a/" + "0" * 32) is None
+    assert chain_at(repository, "refs/experiments/a/" + "0" * 32) is None
 
 
 def test_the_state_of_runs_with_and_without_amendments(repository: Repository) -> None:
@@ -55,7 +53,7 @@ def test_the_state_of_runs_with_and_without_amendments(repository: Repository) -
         write(repository, one, points)
         ref = layout.run_ref(one.experiment, one.id)
         for count in range(number):
-            amend(repository, ref, {f"tag:t{count}": str(count)}, author=SOMEONE)
+            amend_at(repository, ref, {f"tag:t{count}": str(count)})
         ids.append(one.id)
     found = states(repository)
     assert set(found) == set(ids)
@@ -67,7 +65,7 @@ def test_the_state_of_runs_with_and_without_amendments(repository: Repository) -
         assert state.tags == {f"t{count}": str(count) for count in range(number)}
         heads = run_heads(repository)
         assert state.head == heads[run].head
-        chain = read_chain(repository, heads[run].ref)
+        chain = chain_at(repository, heads[run].ref)
         assert chain is not None
         assert chain.state == state
 
@@ -94,7 +92,7 @@ def test_a_long_line_with_amendments_and_attempts_comes_back_whole(repository: R
     first = record(repository, tags=long, description="first " * 2000)
     ref = layout.run_ref(first.experiment, first.id)
     write(repository, first)
-    amend(repository, ref, {"tag:t0": None, "tag:t1": "changed", "description": "d"}, author=SOMEONE)
+    amend_at(repository, ref, {"tag:t0": None, "tag:t1": "changed", "description": "d"})
     state = states(repository)[first.id]
     assert isinstance(state, RunState)
     assert state.tags == {**{key: value for key, value in long.items() if key != "t0"}, "t1": "changed"}
@@ -103,7 +101,7 @@ def test_a_long_line_with_amendments_and_attempts_comes_back_whole(repository: R
         repository, id=first.id, tags={**long, "own": "2"}, attempts=2, params={f"p{n}": "v" * 50 for n in range(300)}
     )
     write(repository, second)
-    amend(repository, ref, {"tag:t2": None}, author=SOMEONE)
+    amend_at(repository, ref, {"tag:t2": None})
     state = states(repository)[first.id]
     assert isinstance(state, RunState)
     assert state.attempt == 2

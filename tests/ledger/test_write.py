@@ -18,12 +18,11 @@ from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, Unknown
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger import write as write_module
-from gittrack.ledger.read import read_chain, read_histories, read_record
-from gittrack.ledger.write import amend
+from gittrack.ledger.read import read_histories, read_record
 from gittrack.model.amendment import Amendment, fold
 from gittrack.model.run import CodeCapture, RunState, Status
 from tests.helpers import Repo
-from tests.ledger.builders import SOMEONE, history, record, write
+from tests.ledger.builders import SOMEONE, amend_at, chain_at, history, record, write
 
 
 def opened(repo: Repo) -> Repository:
@@ -138,7 +137,7 @@ def test_a_resumed_run_is_an_amendment_that_keeps_what_people_said(repo: Repo) -
     one = record(repository, params={"lr": 0.1}, tags={"kind": "cv"})
     ref = layout.run_ref(one.experiment, one.id)
     first = write(repository, one)
-    amend(repository, ref, {"tag:kind": "final", "tag:new": "1", "description": "said later"}, author=SOMEONE)
+    amend_at(repository, ref, {"tag:kind": "final", "tag:new": "1", "description": "said later"})
     repo.commit()
     again = record(
         repository,
@@ -151,7 +150,7 @@ def test_a_resumed_run_is_an_amendment_that_keeps_what_people_said(repo: Repo) -
     )
     second = write(repository, again, [history("acc", [0.5])])
     assert write(repository, again, [history("acc", [0.5])]) == second
-    chain = read_chain(repository, ref)
+    chain = chain_at(repository, ref)
     assert chain is not None
     assert (chain.head, chain.clock, len(chain.amendments)) == (second, 2, 2)
     state = chain.state
@@ -242,7 +241,7 @@ def run_ref(repo: Repo) -> str:
 
 
 def state_of(repo: Repo, ref: str) -> RunState:
-    chain = read_chain(opened(repo), ref)
+    chain = chain_at(opened(repo), ref)
     assert chain is not None
     return chain.state
 
@@ -257,11 +256,11 @@ def test_tags_name_description_and_deletion(repo: Repo, run_ref: str) -> None:
         {"deleted": True},
     ]
     for one in changes:
-        amend(repository, run_ref, one, author=SOMEONE, now=1_800_000_000)
+        amend_at(repository, run_ref, one, now=1_800_000_000)
     state = state_of(repo, run_ref)
     assert (state.tags, state.name, state.deleted) == ({"kind": "final"}, "better name", True)
     assert state.description == "second\n\nGittrack-Record: {}"
-    amend(repository, run_ref, {"deleted": False, "description": None}, author=SOMEONE)
+    amend_at(repository, run_ref, {"deleted": False, "description": None})
     state = state_of(repo, run_ref)
     assert (state.deleted, state.description) == (False, "")
     assert repo.git("rev-parse", f"{run_ref}^{{tree}}") == tree
@@ -271,14 +270,14 @@ def test_tags_name_description_and_deletion(repo: Repo, run_ref: str) -> None:
 
 def test_no_such_run(repo: Repo) -> None:
     with pytest.raises(UnknownRun, match="gittrack ls"):
-        amend(opened(repo), "refs/experiments/a/" + "0" * 32, {"name": "x"}, author=SOMEONE)
+        amend_at(opened(repo), "refs/experiments/a/" + "0" * 32, {"name": "x"})
 
 
 def test_a_ref_that_leads_to_something_else(repo: Repo) -> None:
     ref = "refs/experiments/a/" + "0" * 32
     repo.git("update-ref", ref, "HEAD")
     with pytest.raises(CorruptRecord, match="not a run"):
-        amend(opened(repo), ref, {"name": "x"}, author=SOMEONE)
+        amend_at(opened(repo), ref, {"name": "x"})
 
 
 def test_a_ref_that_never_stands_still(repo: Repo, run_ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,19 +287,23 @@ def test_a_ref_that_never_stands_still(repo: Repo, run_ref: str, monkeypatch: py
     monkeypatch.setattr(write_module, "publish", moved)
     monkeypatch.setattr(write_module, "_AMEND_TRIES", 3)
     with pytest.raises(RefConflict, match="try again"):
-        amend(opened(repo), run_ref, {"name": "x"}, author=SOMEONE)
+        amend_at(opened(repo), run_ref, {"name": "x"})
 
 
 AMEND = """
 import sys
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
+from gittrack.ledger import layout
 from gittrack.ledger.write import amend
+from gittrack.model.run import RunState, Status
 repository = Repository.discover()
+experiment, run = layout.parse_run_ref(sys.argv[1])
+state = RunState(run, "", experiment, Status.FINISHED, 0.0)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(6):
-    amend(repository, sys.argv[1], {f"tag:{sys.argv[2]}-{number}": "1", "tag:shared": sys.argv[2]},
+    amend(repository, state, {f"tag:{sys.argv[2]}-{number}": "1", "tag:shared": sys.argv[2]},
           author=Signature("S <s@example.org>", 0))
 """
 
@@ -324,7 +327,7 @@ def test_eight_processes_amend_one_run_and_none_is_lost(repo: Repo, run_ref: str
         one.stdin.write(b"\n")
         one.stdin.flush()
     assert [one.communicate(timeout=120)[1] for one in amenders] == [b""] * 8
-    chain = read_chain(opened(repo), run_ref)
+    chain = chain_at(opened(repo), run_ref)
     assert chain is not None
     assert len(chain.amendments) == 48
     assert {f"{process}-{number}" for process in range(8) for number in range(6)} <= chain.state.tags.keys()
@@ -393,7 +396,7 @@ def test_a_bare_clone(repo: Repo, tmp_path: Path) -> None:
     repository = opened(bare)
     one = record(repository)
     commit = write(repository, one)
-    amend(repository, layout.run_ref("digits", one.id), {"tag:a": "1"}, author=SOMEONE)
+    amend_at(repository, layout.run_ref("digits", one.id), {"tag:a": "1"})
     assert state_of(bare, layout.run_ref("digits", one.id)).tags == {"a": "1"}
     assert read_record(repository, commit).id == one.id
     assert bare.git("fsck", "--strict", "--no-dangling") == ""
@@ -435,7 +438,7 @@ def test_a_partial_clone_fetches_what_it_needs(repo: Repo, tmp_path: Path) -> No
     commit = write(repository, one)
     assert read_histories(repository, read_record(repository, theirs), theirs)["acc"].values[-1] == 0.9
     assert "big.bin" in partial.git("ls-tree", "--name-only", commit)
-    amend(repository, layout.run_ref("digits", there.id), {"tag:a": "1"}, author=SOMEONE)
+    amend_at(repository, layout.run_ref("digits", there.id), {"tag:a": "1"})
     assert state_of(partial, layout.run_ref("digits", there.id)).tags == {"a": "1"}
 
 

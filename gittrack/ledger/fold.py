@@ -1,0 +1,219 @@
+"""Folding: runs and amendments move from refs of their own into this clone's ledger, in one ref transaction."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gittrack.errors import RefConflict
+from gittrack.git.objects import ObjectBatch, Signature, publish
+from gittrack.git.refs import RefChange
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.chain import Purge, page_ids, purge_line, read_pages
+from gittrack.ledger.read import Damage, Line, parse_line, read_lines, run_heads
+
+# Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up.
+KEEP_REFS, SLACK = 1_000, 300
+_TRIES = 20
+_NOTED = 4_000
+
+
+class Member(NamedTuple):
+    """A run commit or an amendment, as a page of a ledger has it."""
+
+    commit: str
+    line: bytes
+
+    @property
+    def is_amendment(self) -> bool:
+        return b'"changes":' in self.line and "changes" in parse_line(self.commit, self.line).plain
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a fold did: members taken in, refs dropped, and runs that could not be read, which keep their refs."""
+
+    ledger: str
+    tip: str | None
+    members: int = 0
+    dropped: int = 0
+    damaged: tuple[Damage, ...] = ()
+
+
+def fold(
+    repository: Repository, writer: str, author: Signature, *, extra: Sequence[Member] = (), drop: bool = False
+) -> Folded:
+    """Take every run and amendment that only a ref reaches into the ledger of `writer`.
+
+    `extra` are members that came otherwise; `drop` takes refs away from all but the newest runs. Raises RefConflict when others
+    write to this ledger all the time, OSError or GitFailed when the world does not allow it.
+    """
+    ledger = layout.LEDGERS + writer
+    for tries in range(_TRIES):
+        tip = repository.resolve(ledger, None)
+        heads = {run: one.head for run, one in run_heads(repository).items()}
+        known = Known.load(repository, writer, tip)
+        fresh = {run: (head,) for run, head in heads.items() if head not in known.commits}
+        members, damaged = _members(repository, fresh, known)
+        members += [one for one in extra if one.commit not in known.commits]
+        dropped = _surplus(repository, known, members) if drop else {}
+        if not members and not dropped:
+            return Folded(ledger, tip, 0, 0, damaged)
+        batch = ObjectBatch(repository)
+        new = write_pages(repository, batch, writer, tip, members, author) if members else tip
+        changes = [RefChange(ref, None, head) for ref, head in dropped.items()]
+        if new is not None and new != tip:
+            changes.insert(0, RefChange(ledger, new, tip))
+        try:
+            publish(repository, batch, changes, "gittrack: fold")
+        except RefConflict:
+            # A run was amended, or another process of this clone folded: look again.
+            time.sleep(random.uniform(0, 0.02) * (tries + 1))
+            continue
+        known.commits.update(dict.fromkeys(one.commit for one in members))
+        known.save(repository, new, heads.values())
+        return Folded(ledger, new, len(members), len(dropped), damaged)
+    raise RefConflict(f"{ledger} changes faster than it can be written; try again")
+
+
+def _members(
+    repository: Repository, heads: Mapping[str, Iterable[str]], known: Known
+) -> tuple[list[Member], tuple[Damage, ...]]:
+    """What the heads lead to and the ledger lacks, each run before its amendments, oldest first."""
+    found: list[tuple[object, list[Member]]] = []
+    damaged: list[Damage] = []
+    for one in read_lines(repository, heads):
+        if isinstance(one, Damage):
+            damaged.append(one)
+            continue
+        lines = [one.origin, *sorted(one.amendments, key=lambda line: (line.plain.get("clock", 0), line.commit))]
+        new = [_member(line) for line in lines if line.commit not in known.commits]
+        found.append(((str(one.origin.plain.get("ended")), one.run), new))
+    found.sort(key=lambda pair: str(pair[0]))
+    return [member for _, members in found for member in members], tuple(damaged)
+
+
+def _member(line: Line) -> Member:
+    return Member(line.commit, line.raw.replace(b"\n", b" "))
+
+
+# --- pages
+
+
+def write_pages(
+    repository: Repository,
+    batch: ObjectBatch,
+    writer: str,
+    tip: str | None,
+    members: Sequence[Member],
+    author: Signature,
+    *,
+    purges: Sequence[Purge] = (),
+) -> str:
+    """Pages on top of a ledger, made in the batch; returns the newest. A ledger that is not there is begun."""
+    if tip is None:
+        empty = batch.folder({})
+        tip = batch.commit(
+            tree=empty, parents=[], author=author, committer=author, message=layout.page_message(writer, 0, 0)
+        )
+    parts = list(split_pages(members)) or [[]]
+    for at, part in enumerate(parts):
+        gone = purges if at == len(parts) - 1 else ()
+        files = {layout.LINES: b"".join(one.line + b"\n" for one in part)}
+        if gone:
+            files[layout.PURGED] = b"".join(purge_line(one) + b"\n" for one in gone)
+        amendments = sum(one.is_amendment for one in part)
+        tip = batch.commit(
+            tree=batch.folder({name: batch.blob(data) for name, data in files.items()}),
+            parents=[tip, *(one.commit for one in part)],
+            author=author,
+            committer=author,
+            message=layout.page_message(writer, len(part) - amendments, amendments, len(gone)),
+        )
+    return tip
+
+
+def split_pages(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Members by the page: no more than git hosts advise for one object."""
+    part: list[Member] = []
+    size = 0
+    for one in members:
+        if part and (len(part) >= layout.PAGE_MEMBERS or size + len(one.line) > layout.PAGE_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.line) + 1
+    if part:
+        yield part
+
+
+# --- what is folded already
+
+
+@dataclass(slots=True)
+class Known:
+    """The commits that need not be folded again, oldest first.
+
+    Of a ledger of a million only those matter that a ref leads to; so they, and what came last, are written down with the
+    ledger's tip, and looked up in the ledger itself where that note is of another tip. One that is folded twice does no harm.
+    """
+
+    commits: dict[str, None]
+
+    @classmethod
+    def load(cls, repository: Repository, writer: str, tip: str | None) -> Known:
+        if tip is None:
+            return cls({})
+        try:
+            first, *commits = (repository.home / "folded").read_text(encoding="ascii").split()
+            if first == tip:
+                return cls(dict.fromkeys(commits))
+        except (OSError, UnicodeDecodeError, ValueError):
+            pass
+        return cls(all_members(repository, tip))
+
+    def save(self, repository: Repository, tip: str | None, heads: Iterable[str]) -> None:
+        """Keep what matters; failing to write costs a look into the ledger next time."""
+        if tip is None:
+            return
+        newest = list(self.commits)[-_NOTED:]
+        noted = dict.fromkeys([*(one for one in heads if one in self.commits), *newest])
+        try:
+            repository.home.mkdir(exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix="folded-", suffix=".tmp", dir=repository.home)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write("\n".join([tip, *noted]))
+            os.replace(name, repository.home / "folded")
+        except OSError:
+            return
+
+
+def all_members(repository: Repository, tip: str) -> dict[str, None]:
+    """Every commit that a ledger has taken in, oldest first; raises GitFailed."""
+    found: dict[str, None] = {}
+    for content in read_pages(repository, page_ids(repository, tip)[0]):
+        if not isinstance(content, tuple):
+            found.update(dict.fromkeys(content.page.members))
+    return found
+
+
+# --- refs that may go
+
+
+def _surplus(repository: Repository, known: Known, members: Sequence[Member]) -> dict[str, str]:
+    """Refs of all but the newest runs, once there are many more than those; only of what the ledger has."""
+    out = repository.git(
+        "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", layout.RUNS
+    ).splitlines()
+    refs = [(os.fsdecode(name), head.decode("ascii")) for head, _, name in (line.partition(b" ") for line in out)]
+    runs = [(ref, head) for ref, head in refs if layout.parse_run_ref(ref) is not None]
+    if len(runs) <= KEEP_REFS + SLACK:
+        return {}
+    taken = known.commits.keys() | {one.commit for one in members}
+    return {ref: head for ref, head in runs[KEEP_REFS:] if head in taken}
