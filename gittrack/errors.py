@@ -14,6 +14,7 @@
     │   ├── GitFailed                a git command failed; carries its words
     │   ├── RefConflict              a ref is not what we expected
     │   ├── AlreadyRecorded          the run is a commit already; knows it
+    │   ├── PurgeNotPushed           a remote still has what was purged here
     │   └── CorruptRecord            an object, journal or record that cannot be read
     ├── FormatTooNew                 written by a newer gittrack
     ├── UnknownRun                   no such run, or none that matches
@@ -53,6 +54,7 @@ __all__ = [
     "NoCommitYet",
     "NotARepository",
     "ObjectMissing",
+    "PurgeNotPushed",
     "RefConflict",
     "RemoteUnusable",
     "RepositoryError",
@@ -123,6 +125,10 @@ class GitFailed(RepositoryError):
         super().__init__(message)
         self.returncode = returncode
         self.stderr = stderr
+
+
+class PurgeNotPushed(RepositoryError):
+    pass
 
 
 class RefConflict(RepositoryError):

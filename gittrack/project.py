@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from gittrack.git.worktree import WorktreeStatus
     from gittrack.index.index import Index
     from gittrack.index.query import ExperimentSummary
+    from gittrack.ledger.compact import Merged
     from gittrack.ledger.fsck import Problem
+    from gittrack.ledger.pack import Packed
+    from gittrack.ledger.purge import Purged
     from gittrack.ledger.read import Damage
     from gittrack.model.run import RunState
-    from gittrack.share import Shared
+    from gittrack.share import Clone, Shared
     from gittrack.tracking.active import ActiveRun
     from gittrack.tracking.inputs import UsedArtifact
     from gittrack.tracking.recover import LiveView, Recovered
@@ -400,20 +403,91 @@ class Project:
 
     # --- sharing
 
-    def push(self, remote: str | None = None, *, data: bool = True, experiment: str | None = None) -> Shared:
-        """Share runs through a git remote, their data first; see `gittrack push`."""
+    def push(
+        self,
+        remote: str | None = None,
+        *,
+        data: bool = True,
+        all_data: bool = False,
+        experiment: str | None = None,
+        since: str | None = None,
+    ) -> Shared:
+        """Share runs through a git remote, their data first; see `gittrack push`. `since` is a time as filters have it."""
         from gittrack.share import push
 
-        return push(self.repo, self.depot, self._all_states(experiment), remote, data=data)
+        return push(self._clone(), remote, data=data, all_data=all_data, only=_chosen(experiment, since))
 
-    def fetch(self, remote: str | None = None, *, data: bool = True, everything: bool = False) -> Shared:
-        """Runs of a git remote that are new here, with their data; `everything`: also what older runs still lack."""
+    def mirror(self, remote: str | None = None) -> Shared:
+        """Everybody's runs that are here to a git remote, without data: for a new host."""
+        from gittrack.share import push_all_ledgers
+
+        return push_all_ledgers(self._clone(), remote)
+
+    def fetch(
+        self,
+        remote: str | None = None,
+        *,
+        data: bool = True,
+        everything: bool = False,
+        experiment: str | None = None,
+        since: str | None = None,
+    ) -> Shared:
+        """Runs of a git remote that are new here, with their data; `everything`: also what older runs still lack.
+
+        `experiment` and `since` choose runs whose data come; the runs come all.
+        """
         from gittrack.share import fetch
 
-        return fetch(self.repo, self.depot, self._all_states, remote, data=data, everything=everything)
+        only = _chosen(experiment, since)
+        return fetch(self._clone(), remote, data=data, everything=everything, only=only)
+
+    def _clone(self) -> Clone:
+        from gittrack.ledger.writer import current_writer
+        from gittrack.share import Clone
+
+        author = signature(self.repo, os.environ)
+        return Clone(self.repo, self.depot, self._current, current_writer(self.repo, os.environ), author)
 
     def _all_states(self, experiment: str | None = None) -> list[RunState]:
         return self._current().select(experiment=experiment, deleted=True)
+
+    def pack(self) -> Packed:
+        """Fold runs into this clone's ledger, and put what they are made of into packs; see `gittrack pack`."""
+        from gittrack.ledger.pack import pack
+
+        clone = self._clone()
+        return pack(self.repo, clone.writer.name, clone.author)
+
+    def purge(self, runs: Sequence[Run | str], *, reason: str = "") -> Purged:
+        """Delete runs for good; raises UnknownRun, RunBusy for one that is active."""
+        from gittrack.ledger.purge import purge
+
+        ids = set()
+        for one in runs:
+            found = self.get_run(one, deleted=True) if isinstance(one, str) else one
+            if found.commit is None:
+                raise RunBusy(f"run {found.name} is active; stop it first")
+            ids.add(found.id)
+        clone = self._clone()
+        # A process that is recording might just be using an object that looks unused.
+        free = not self.live()
+        return purge(self.repo, clone.writer.name, clone.author, ids, reason=reason, free=free)
+
+    def push_purged(self, remote: str | None = None) -> bool:
+        """Let a purge reach a remote: the one push that replaces something, and only this clone's own ledger."""
+        from gittrack.git.remote import choose_remote
+        from gittrack.ledger.purge import replace_ledger
+
+        return replace_ledger(self.repo, choose_remote(self.repo, remote), self._clone().writer.name)
+
+    def merge_ledgers(self, remote: str | None = None, *, idle_days: float = 90, local: bool = False) -> Merged:
+        """Take in the ledgers of writers that are gone; see `gittrack gc --merge-ledgers`."""
+        from gittrack.git.remote import choose_remote
+        from gittrack.ledger.compact import merge_ledgers
+
+        clone = self._clone()
+        name = None if local else choose_remote(self.repo, remote)
+        return merge_ledgers(self.repo, clone.writer.name, clone.author, idle_days=idle_days, remote=name)
 
     # --- health
 
@@ -487,6 +561,34 @@ class Project:
         kept = {state.id: state for state in self._current().select(deleted=True) if state.commit is not None}
         # repr, because a NaN equals nothing, not even itself.
         return repr(sorted(anew.items())) == repr(sorted((key, kept[key]) for key in kept if key in anew))
+
+
+def _chosen(experiment: str | None, since: str | None) -> Callable[[RunState], bool] | None:
+    """What `--experiment` and `--since` choose; None: everything."""
+    if experiment is None and since is None:
+        return None
+    first = None if since is None else _moment(since)
+
+    def chosen(run: RunState) -> bool:
+        return (experiment is None or run.experiment == experiment) and (first is None or run.started >= first)
+
+    return chosen
+
+
+def _moment(text: str) -> float:
+    """Seconds since the epoch of a time as a filter would have it: `-7d`, `2026-01-31`."""
+    import time
+
+    from gittrack.index.filter import Ago, Compare, Moment
+    from gittrack.index.syntax import parse
+
+    node = parse(f"started >= {text}").root
+    value = node.value if isinstance(node, Compare) else None
+    if isinstance(value, Ago):
+        value = value.at(time.time())
+    if not isinstance(value, Moment):
+        raise UsageError(f"{text!r} is no time; write one as -7d, -12h or 2026-01-31")
+    return value.start
 
 
 def _file_name(name: str) -> str:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gittrack.data.depot import Came, Depot
 from gittrack.data.gc import released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GittrackError, RemoteUnusable
+from gittrack.git.objects import Signature
 from gittrack.git.remote import choose_remote
 from gittrack.git.repository import Repository
-from gittrack.ledger.sync import fetch_runs, push_runs, unshared
+from gittrack.index.index import Index
+from gittrack.ledger import layout
+from gittrack.ledger.incoming import take_in
+from gittrack.ledger.outgoing import prepare, send, send_all_ledgers, send_alone
+from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
+
+
+class Named(NamedTuple):
+    """A run that moved."""
+
+    id: str
+    experiment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,48 +34,89 @@ class Shared:
     """What moved: runs, objects and their bytes; `refused` refs and `absent` data, each with the reason."""
 
     remote: str
-    runs: tuple[RunState, ...] = ()
+    runs: tuple[Named, ...] = ()
     objects: int = 0
     bytes: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     held_back: int = 0
+    note: str = ""
 
     @property
     def complete(self) -> bool:
         return not (self.refused or self.absent)
 
 
-def push(
-    repository: Repository, depot: Depot, runs: Sequence[RunState], remote: str | None = None, *, data: bool = True
-) -> Shared:
-    """Runs that the remote lacks, after the data of all: who sees a run can have its data.
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """This clone, as sharing sees it; `look` brings the index up to date."""
 
-    A run whose data could not be sent stays back, and the next push tries again. Raises RemoteUnusable when there are data and
-    no place for them, GitFailed when the git remote does not answer.
+    repository: Repository
+    depot: Depot
+    look: Callable[[], Index]
+    writer: Writer
+    author: Signature
+
+
+def push(
+    clone: Clone,
+    remote: str | None = None,
+    *,
+    data: bool = True,
+    all_data: bool = False,
+    only: Callable[[RunState], bool] | None = None,
+) -> Shared:
+    """Runs that the remote lacks, after their data: who sees a run can have its data.
+
+    A run whose data could not be sent stays back, and the next push tries again. `all_data` looks after the data of all
+    runs, not only of these. With `only`, runs go to refs of their own, since the ledger takes all of them. Raises RemoteUnusable
+    when there are data and no place for them, GitFailed when the git remote does not answer.
     """
+    repository = clone.repository
     name = choose_remote(repository, remote)
-    recorded = [run for run in runs if run.commit is not None]
-    wanted = unshared(repository, name)
+    outgoing = prepare(repository, name, clone.writer, clone.author)
+    index = clone.look()
+    unsent = Unsent(repository)
+    ids = [*outgoing.runs, *(run for run in unsent.runs if run not in outgoing.runs)]
+    if all_data:
+        ids = [state.id for state in index.select(deleted=True)]
+    states = {state.id: state for state in index.states(ids) if state.commit is not None}
+    if only is not None:
+        states = {run: state for run, state in states.items() if only(state)}
     objects = bytes_ = 0
     absent: dict[str, str] = {}
     back: set[str] = set()
     if data:
-        needed = _wanted(depot, needed_objects(repository, recorded))
+        needed = _wanted(clone.depot, needed_objects(repository, states.values()))
         if needed:
-            objects, bytes_, absent, back = _send(depot, needed)
-    ids = {run.id for run in recorded}
-    moved = push_runs(repository, name, [ref for run, ref in wanted.items() if run in ids and run not in back])
-    arrived = set(moved.runs)
+            objects, bytes_, absent, back = _send(clone.depot, needed)
+        unsent.note(back, done=states.keys() - back)
+    else:
+        unsent.note(run for run in states if run in outgoing.runs)
+    going = [run for run in states if run in outgoing.runs]
+    if only is None:
+        sent = send(repository, outgoing, clone.author, hold=back)
+    else:
+        heads = {layout.run_ref(states[run].experiment, run): str(states[run].head) for run in going if run not in back}
+        sent = send_alone(repository, name, heads)
+    arrived = set(sent.runs)
     return Shared(
         name,
-        tuple(run for run in recorded if run.id in arrived),
+        tuple(Named(run, states[run].experiment) for run in going if run in arrived),
         objects,
         bytes_,
-        moved.refused,
+        sent.refused,
         absent,
-        len(back & wanted.keys()),
+        len(back & outgoing.runs.keys()),
+        outgoing.note,
     )
+
+
+def push_all_ledgers(clone: Clone, remote: str | None = None) -> Shared:
+    """Every ledger that is here, whoever wrote it: for a new host."""
+    name = choose_remote(clone.repository, remote)
+    prepare(clone.repository, name, clone.writer, clone.author)
+    return Shared(name, refused=send_all_ledgers(clone.repository, name).refused)
 
 
 def _send(depot: Depot, needed: Sequence[Needed]) -> tuple[int, int, dict[str, str], set[str]]:
@@ -88,26 +143,34 @@ def _send(depot: Depot, needed: Sequence[Needed]) -> tuple[int, int, dict[str, s
 
 
 def fetch(
-    repository: Repository,
-    depot: Depot,
-    states: Callable[[], Sequence[RunState]],
+    clone: Clone,
     remote: str | None = None,
     *,
     data: bool = True,
     everything: bool = False,
+    only: Callable[[RunState], bool] | None = None,
+    options: Sequence[str] = (),
 ) -> Shared:
-    """Runs that are new on the remote, and their data; `everything`: the data of all other runs too, where they lack any."""
+    """Runs that are new on the remote, and their data; `everything`: the data of all other runs too, where they lack any.
+
+    `only` chooses runs whose data are to come; the runs themselves come all, for a ledger is one thing.
+    """
+    repository = clone.repository
     name = choose_remote(repository, remote)
-    moved = fetch_runs(repository, name)
-    new = set(moved.runs)
-    known = [run for run in states() if run.commit is not None]
-    arrived = tuple(run for run in known if run.id in new)
+    index = clone.look()
+    before = index.mark()
+    taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, options=options)
+    index = clone.look()
+    arrived = [Named(*one) for one in index.since(before)]
     came = Came()
     absent: dict[str, str] = {}
     if data:
-        needed = _wanted(depot, needed_objects(repository, known if everything else arrived))
-        came, absent = _bring(depot, needed)
-    return Shared(name, arrived, came.objects, came.bytes, moved.refused, absent)
+        ids = [one.id for one in arrived]
+        if everything:
+            ids = [state.id for state in index.select(deleted=True)]
+        states = (state for state in index.states(ids) if state.commit is not None and (only is None or only(state)))
+        came, absent = _bring(clone.depot, _wanted(clone.depot, needed_objects(repository, states)))
+    return Shared(name, tuple(arrived), came.objects, came.bytes, taken.refused, absent, note=taken.note)
 
 
 def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str]]:
@@ -131,3 +194,23 @@ def _wanted(depot: Depot, needed: Iterable[Needed]) -> list[Needed]:
     """Without what was let go here on purpose and has not come back: that is missing to nobody."""
     released = released_objects(depot.repository)
     return [one for one in needed if one.pointer.oid not in released or depot.here(one.pointer)]
+
+
+class Unsent:
+    """Runs that were shared without their data: a later push sends those too."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._path = repository.home / "unsent"
+        try:
+            self.runs = tuple(dict.fromkeys(self._path.read_text(encoding="ascii").split()))
+        except FileNotFoundError:
+            self.runs = ()
+
+    def note(self, runs: Iterable[str], *, done: Collection[str] = ()) -> None:
+        left = dict.fromkeys([*(run for run in self.runs if run not in done), *runs])
+        if tuple(left) == self.runs:
+            return
+        self._path.parent.mkdir(exist_ok=True)
+        fresh = self._path.with_name(f"unsent.{os.getpid()}.tmp")
+        fresh.write_text("".join(f"{run}\n" for run in left), encoding="ascii")
+        os.replace(fresh, self._path)

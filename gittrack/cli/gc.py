@@ -10,6 +10,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.data.gc import Doomed, GcPlan
+from gittrack.errors import GittrackError
 from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape
 
@@ -17,16 +18,48 @@ _LISTED = 50
 
 
 @click.command(short_help="free room: artifacts that no rule keeps")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only list what would go, and how much that frees.")
+@click.option("--purge", is_flag=True, help="Delete these runs for good, from this clone's ledger too.")
+@click.option("--reason", metavar="TEXT", default="", help="Why they are purged; others can read it.")
+@click.option("--merge-ledgers", is_flag=True, help="Take in the ledgers of clones that are gone.")
+@click.option(
+    "--idle", metavar="DAYS", type=float, default=90.0, help="Gone is who has not written for so many days (90)."
+)
+@click.option("--local", is_flag=True, help="Merge ledgers here only.")
+@click.option("--push", is_flag=True, help="Replace this clone's ledger on the remote by the purged one.")
+@click.option("--remote", metavar="REMOTE", help="The git remote to purge or to merge ledgers on.")
 @json_option
 @click.pass_obj
-def gc(app: App, dry_run: bool, as_json: bool) -> None:
+def gc(
+    app: App,
+    runs: tuple[str, ...],
+    dry_run: bool,
+    purge: bool,
+    reason: str,
+    merge_ledgers: bool,
+    idle: float,
+    local: bool,
+    push: bool,
+    remote: str | None,
+    as_json: bool,
+) -> None:
     """Let go of the artifacts of runs that the setting artifacts.retention does not keep.
 
     Runs themselves stay, and whatever a git tag, an active run or a pointer on a branch names.
     Without a rule only what no run names goes: leftovers of killed processes, copies for reading.
+
+    With --purge the runs that are named go for good, with all that was said of them.
     """
     project = app.project
+    if purge:
+        _purge(app, runs, reason, push, remote, as_json)
+        return
+    if merge_ledgers:
+        _merge(app, remote, idle, local, as_json)
+        return
+    if runs or push:
+        raise click.UsageError("only --purge takes runs and --push; 'gittrack rm' hides runs and keeps them")
     if dry_run:
         plan = project.plan_gc()
         if as_json:
@@ -42,6 +75,39 @@ def gc(app: App, dry_run: bool, as_json: bool) -> None:
     else:
         app.console.line(f"freed {size(done.bytes)} in {counted(done.objects, 'object')}")
         _tell_shared(app, plan)
+
+
+def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str | None, as_json: bool) -> None:
+    if not runs and not push:
+        raise click.UsageError("name the runs to purge, or --push to let an earlier purge reach the remote")
+    done = app.project.purge(runs, reason=reason) if runs else None
+    replaced = app.project.push_purged(remote) if push else None
+    if as_json:
+        reached = {} if done is None else {run: list(refs) for run, refs in done.reached.items()}
+        app.console.json({"objects": 0 if done is None else done.objects, "reached": reached, "replaced": replaced})
+        return
+    if done is not None:
+        app.console.line(f"purged {counted(len(runs), 'run')}, {counted(done.objects, 'object')} of git gone")
+        for run, refs in done.reached.items():
+            few = ", ".join(refs[:3]) + (f" and {len(refs) - 3:,} more" if len(refs) > 3 else "")
+            app.console.note(f"run {run[:8]} can still be reached from {escape(few)}")
+        if not push:
+            app.console.note("a remote that has them keeps them until 'gittrack gc --purge --push'")
+    if replaced is not None:
+        app.console.line("the remote's ledger is replaced" if replaced else "the remote has nothing of what was purged")
+
+
+def _merge(app: App, remote: str | None, idle: float, local: bool, as_json: bool) -> None:
+    done = app.project.merge_ledgers(remote, idle_days=idle, local=local)
+    if as_json:
+        app.console.json({"ledgers": list(done.ledgers), "members": done.members, "refused": dict(done.refused)})
+    else:
+        ledgers = counted(len(done.ledgers), "ledger")
+        app.console.line(f"merged {ledgers}, with {done.members:,} runs and amendments that this one lacked")
+    for name, why in done.refused.items():
+        app.console.error(f"ledger {escape(name)} stays: {escape(why)}")
+    if done.refused:
+        raise click.exceptions.Exit(GittrackError.exit_code)
 
 
 def _tell_shared(app: App, plan: GcPlan) -> None:

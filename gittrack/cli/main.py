@@ -51,6 +51,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "doctor": "health:doctor",
         "fsck": "health:fsck",
         "gc": "gc:gc",
+        "pack": "pack:pack",
     },
 }
 _PLACES = {name: place for section in SECTIONS.values() for name, place in section.items()}

@@ -17,42 +17,66 @@ if TYPE_CHECKING:
     from gittrack.share import Shared
 
 _no_data = click.option("--no-data", is_flag=True, help="Runs alone: leave their data where they are.")
+_since = click.option("--since", metavar="TIME", help="Only runs that started since then, as -7d or 2026-01-31.")
 _remote = click.argument("remote", metavar="[REMOTE]", required=False)
 
 
 @click.command(short_help="share runs and their data")
 @_remote
 @_no_data
-@experiment_option_of("Only runs of this experiment.")
+@click.option("--all-data", is_flag=True, help="Look after the data of all runs, not only of those that are new there.")
+@click.option("--all", "everybody", is_flag=True, help="Everybody's runs that are here, without data: for a new host.")
+@experiment_option_of("Only runs of this experiment, each with a ref of its own.")
+@_since
 @json_option
 @click.pass_obj
-def push(app: App, remote: str | None, no_data: bool, experiment: str | None, as_json: bool) -> None:
+def push(
+    app: App,
+    remote: str | None,
+    no_data: bool,
+    all_data: bool,
+    everybody: bool,
+    experiment: str | None,
+    since: str | None,
+    as_json: bool,
+) -> None:
     """Send runs to a git remote that lacks them, and before that their data to the DVC remote.
 
     Nothing is ever overwritten there. Safe to repeat: what arrived is not sent again.
     """
-    done = app.project.push(remote, data=not no_data, experiment=experiment)
+    if everybody:
+        done = app.project.mirror(remote)
+    else:
+        done = app.project.push(remote, data=not no_data, all_data=all_data, experiment=experiment, since=since)
     _tell(app, done, "pushed", "to", as_json)
 
 
 @click.command(short_help="get runs that others shared, with their data")
 @_remote
 @_no_data
+@experiment_option_of("Data of this experiment only; runs come all.")
+@_since
 @json_option
 @click.pass_obj
-def fetch(app: App, remote: str | None, no_data: bool, as_json: bool) -> None:
+def fetch(
+    app: App, remote: str | None, no_data: bool, experiment: str | None, since: str | None, as_json: bool
+) -> None:
     """Get the runs of a git remote that are new, and the data of these runs from the DVC remote."""
-    _tell(app, app.project.fetch(remote, data=not no_data), "fetched", "from", as_json)
+    done = app.project.fetch(remote, data=not no_data, experiment=experiment, since=since)
+    _tell(app, done, "fetched", "from", as_json)
 
 
 @click.command(short_help="as fetch, and what older runs still lack")
 @_remote
 @_no_data
+@experiment_option_of("Data of this experiment only; runs come all.")
+@_since
 @json_option
 @click.pass_obj
-def pull(app: App, remote: str | None, no_data: bool, as_json: bool) -> None:
+def pull(app: App, remote: str | None, no_data: bool, experiment: str | None, since: str | None, as_json: bool) -> None:
     """Get new runs as `fetch` does, and the data of all runs that are not here yet."""
-    _tell(app, app.project.fetch(remote, data=not no_data, everything=True), "pulled", "from", as_json)
+    done = app.project.fetch(remote, data=not no_data, everything=True, experiment=experiment, since=since)
+    _tell(app, done, "pulled", "from", as_json)
 
 
 def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
@@ -68,10 +92,9 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
                 f"data: {done.objects:,} {'object' if done.objects == 1 else 'objects'}, {size(done.bytes)}"
             )
     for ref, reason in done.refused.items():
-        app.console.error(
-            f"{ref}: {reason}; the run was changed on both sides, or the host refuses such refs: see 'gittrack show', "
-            "then try again"
-        )
+        app.console.error(f"{ref}: {reason}")
+    if done.note:
+        app.console.note(done.note)
     for what, reason in list(done.absent.items())[:20]:
         app.console.error(f"{what}: {reason}")
     if len(done.absent) > 20:

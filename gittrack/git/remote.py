@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gittrack.errors import GitFailed, RepositoryError
@@ -55,14 +55,23 @@ class Pushed:
     refused: Mapping[str, str]
 
 
-def push_refs(repository: Repository, remote: str, refs: Sequence[str]) -> Pushed:
-    """Refs to the same names there, never by force; raises GitFailed when nothing could be said to the remote at all."""
+def push_refs(
+    repository: Repository, remote: str, refs: Mapping[str, str], *, leases: Mapping[str, str] | None = None
+) -> Pushed:
+    """Commits to refs of the remote, by ref; an empty one takes the ref away. Never by force, unless there is a lease.
+
+    `leases` are the commits that a ref must have there to be replaced or taken away; then all of it happens, or nothing.
+    Raises GitFailed when nothing could be said to the remote at all.
+    """
     done: list[str] = []
     refused: dict[str, str] = {}
-    for at in range(0, len(refs), _AT_ONCE):
-        part = refs[at : at + _AT_ONCE]
+    wanted = list(refs.items())
+    held = [f"--force-with-lease={ref}:{old}" for ref, old in (leases or {}).items()]
+    for at in range(0, len(wanted), _AT_ONCE):
+        part = wanted[at : at + _AT_ONCE]
         # Ours are not the user's branches: their pre-push hook has nothing to say about them.
-        words = ("push", "--porcelain", "--no-verify", "--", remote, *(f"{ref}:{ref}" for ref in part))
+        options = ("--porcelain", "--no-verify", *(["--atomic", *held] if held else []))
+        words = ("push", *options, "--", remote, *(f"{commit}:{ref}" for ref, commit in part))
         answer = repository.run(*words, env=_asking(), check=False)
         lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
         answers = [line for line in lines if len(line) == 3]
@@ -91,28 +100,21 @@ def _why(words: str) -> str:
     return (found[1] if found is not None else words.strip().strip("[]")) or "refused"
 
 
-def fetch_refs(repository: Repository, remote: str, refs: Iterable[str]) -> dict[str, str]:
-    """Refs of the remote to the same names here, never by force, never pruning; returns those that git refused."""
-    wanted = list(refs)
-    if not wanted:
-        return {}
-    script = "".join(f"{ref}:{ref}\n" for ref in wanted).encode("utf-8", "surrogateescape")
-    words = ("fetch", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--stdin")
+def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *options: str) -> None:
+    """Refs of the remote to refs here that are not there yet, never by force, never pruning; raises GitFailed."""
+    if not refs:
+        return
+    script = "".join(f"{ref}:{target}\n" for ref, target in refs.items()).encode("utf-8", "surrogateescape")
+    words = ("fetch", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", *options, "--stdin")
     done = repository.run(*words, "--", remote, stdin=script, env=_asking(), check=False)
     said = done.stderr.decode("utf-8", "replace")
-    rejected = {}
-    for line in said.splitlines():
-        if line.lstrip().startswith("!"):
-            name = line.split("->")[-1].split("(")[0].strip()
-            rejected[name] = line.rpartition("(")[2].rstrip(") ") or "rejected"
-    if done.returncode != 0 and not rejected:
+    if done.returncode != 0:
         first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:"))), said.strip())
         raise GitFailed(
             f"git could not fetch from {remote}: {first or 'it said nothing'}; check 'git fetch {remote}' by hand",
             returncode=done.returncode,
             stderr=said,
         )
-    return rejected
 
 
 def _asking() -> dict[str, str]:

@@ -48,7 +48,7 @@ def update(connection: sqlite3.Connection, repository: Repository, active: Seque
     read = gone = 0
     for _ in range(_TRIES):
         generation = _generation(connection)
-        refs = repository.list_refs(layout.RUNS)
+        refs = repository.list_refs(layout.RUNS, layout.TRACKED)
         digest = _digest(refs)
         if _meta(connection, "refs") == digest and not _retried(connection):
             break
@@ -114,7 +114,7 @@ def _news(connection: sqlite3.Connection, repository: Repository, refs: Refs) ->
             runs.setdefault(named[1], []).append(Place(ref, tip, named[1]))
             if before != tip:
                 changed.add(named[1])
-        elif ref.startswith(layout.LEDGERS) and before != tip:
+        elif layout.is_ledger(ref) and before != tip:
             yield from _ledger(connection, repository, ref, tip, before)
     lost = {run for run in gone.values() if run is not None}
     changed |= lost & runs.keys()
@@ -137,7 +137,10 @@ def _emptied(connection: sqlite3.Connection) -> Batch:
 def _ledger(connection: sqlite3.Connection, repository: Repository, ref: str, tip: str, before: str) -> Iterator[Batch]:
     """The new pages of a ledger, oldest first; of one that was rewritten all."""
     try:
-        pages, _ = page_ids(repository, tip, {before} if before else ())
+        pages, found = page_ids(repository, tip, {before} if before else ())
+        if before and not found:
+            # It was written anew; what both versions have in common is known.
+            pages, _ = page_ids(repository, tip, set(_old_pages(repository, before)))
     except GitFailed as error:
         yield Batch(damages=[(Damage(ref, tip, str(error)), tip, True)], places=[Place(ref, tip)])
         return
@@ -145,6 +148,13 @@ def _ledger(connection: sqlite3.Connection, repository: Repository, ref: str, ti
         batch = _of_pages(connection, repository, part)
         batch.places.append(Place(ref, part[-1]))
         yield batch
+
+
+def _old_pages(repository: Repository, tip: str) -> list[str]:
+    try:
+        return page_ids(repository, tip)[0]
+    except GitFailed:
+        return []
 
 
 def _of_pages(connection: sqlite3.Connection, repository: Repository, pages: Sequence[str]) -> Batch:

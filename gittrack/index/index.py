@@ -7,7 +7,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -111,6 +112,24 @@ class Index:
         """The run with this id, deleted or not."""
         found = self._safely(lambda db: query.by_id(db, run_id))
         return found[0] if found else None
+
+    def mark(self) -> int:
+        """Where the index stands now; see `since`."""
+        return self._safely(query.newest_row)
+
+    def since(self, mark: int) -> list[tuple[str, str]]:
+        """Id and experiment of the recorded runs that came or changed since then."""
+        return self._safely(lambda db: query.rows_since(db, mark))
+
+    def states(self, runs: Iterable[str]) -> Iterator[RunState]:
+        """Runs by their ids, deleted ones too, a few hundred in memory at a time."""
+        remaining = iter(runs)
+        while part := list(islice(remaining, 500)):
+            yield from self._safely(lambda db, part=part: query.by_ids(db, part))  # type: ignore[misc]
+
+    def known_commits(self, commits: Collection[str]) -> set[str]:
+        """Those that are runs or amendments, as of the last update."""
+        return self._safely(lambda db: query.known_commits(db, list(commits)))
 
     def amendments(self, run_id: str) -> list[Amendment]:
         """All that was changed after a run, in the order in which it folds; raises CorruptRecord."""

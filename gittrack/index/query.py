@@ -110,6 +110,34 @@ def by_id(connection: sqlite3.Connection, run: str) -> list[RunState]:
     return _found(connection, "run.id = ?", [run])
 
 
+def newest_row(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(n), 0) FROM run").fetchone()[0])
+
+
+def rows_since(connection: sqlite3.Connection, row: int) -> list[tuple[str, str]]:
+    """Id and experiment of each recorded run that came, or changed, after a row was the newest."""
+    return connection.execute(
+        "SELECT id, experiment FROM run WHERE n > ? AND head IS NOT NULL ORDER BY n", (row,)
+    ).fetchall()
+
+
+def by_ids(connection: sqlite3.Connection, runs: Sequence[str]) -> list[RunState]:
+    marks = ", ".join("?" * len(runs))
+    return _found(connection, f"run.id IN ({marks})", list(runs))
+
+
+def known_commits(connection: sqlite3.Connection, commits: Sequence[str]) -> set[str]:
+    """Those of some commits that are runs or amendments that the index has taken in."""
+    found: set[str] = set()
+    for at in range(0, len(commits), _PART):
+        part = commits[at : at + _PART]
+        marks = ", ".join("?" * len(part))
+        for table, column in (("run", "run_commit"), ("amendment", "id"), ("origin", "id")):
+            rows = connection.execute(f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", part)
+            found.update(commit for (commit,) in rows)
+    return found
+
+
 def amendments(connection: sqlite3.Connection, run: str) -> list[tuple[str, bytes]]:
     """Commit and record line of every amendment of a run."""
     return connection.execute("SELECT id, line FROM amendment WHERE run = ?", (run,)).fetchall()

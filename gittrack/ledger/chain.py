@@ -133,6 +133,15 @@ def purge_line(one: Purge) -> bytes:
     return orjson.dumps({"run": one.run, "author": one.author, "time": one.time, "reason": one.reason})
 
 
+def all_members(repository: Repository, tip: str) -> dict[str, None]:
+    """Every commit that a ledger has taken in, oldest first; raises GitFailed."""
+    found: dict[str, None] = {}
+    for content in read_pages(repository, page_ids(repository, tip)[0]):
+        if not isinstance(content, tuple):
+            found.update(dict.fromkeys(content.page.members))
+    return found
+
+
 def all_purges(repository: Repository) -> dict[str, Purge]:
     """Every run that was deleted for good by anybody whose ledger is here."""
     found: dict[str, Purge] = {}

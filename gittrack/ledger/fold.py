@@ -15,7 +15,7 @@ from gittrack.git.objects import ObjectBatch, Signature, publish
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import Purge, page_ids, purge_line, read_pages
+from gittrack.ledger.chain import Purge, all_members, purge_line
 from gittrack.ledger.read import Damage, Line, parse_line, read_lines, run_heads
 
 # Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up.
@@ -192,15 +192,6 @@ class Known:
             os.replace(name, repository.home / "folded")
         except OSError:
             return
-
-
-def all_members(repository: Repository, tip: str) -> dict[str, None]:
-    """Every commit that a ledger has taken in, oldest first; raises GitFailed."""
-    found: dict[str, None] = {}
-    for content in read_pages(repository, page_ids(repository, tip)[0]):
-        if not isinstance(content, tuple):
-            found.update(dict.fromkeys(content.page.members))
-    return found
 
 
 # --- refs that may go

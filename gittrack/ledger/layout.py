@@ -17,6 +17,8 @@ from gittrack.model.run import RunState
 RUNS = "refs/experiments/"
 LEDGERS = RUNS + "_ledger/"
 KEPT = "refs/gittrack/live/"
+INCOMING = "refs/gittrack/incoming/"  # while a fetch is at work
+TRACKED = "refs/gittrack/remotes/"  # where plain `git fetch` puts ledgers, if it was told to
 
 LEDGER_FORMAT = 1
 LINES, PURGED = "runs.jsonl", "purged.jsonl"  # of a page
@@ -48,6 +50,11 @@ PLOT_ROWS = 1_000
 
 def run_ref(experiment: str, run_id: str) -> str:
     return f"{RUNS}{experiment}/{run_id}"
+
+
+def is_ledger(ref: str) -> bool:
+    """Whether a ref holds a ledger, one of ours or one that plain `git fetch` brought."""
+    return ref.startswith((LEDGERS, TRACKED))
 
 
 def kept_ref(run_id: str) -> str:

@@ -68,7 +68,8 @@ def summarize(history: History) -> Summary:
     total = math.fsum(values) if not _has_special(values) else math.nan
     if total == total and not math.isinf(total):
         low, high, count, nans = min(values), max(values), len(values), 0
-        mean = total / count
+        # A single value is its own mean, also the negative zero that a sum would lose.
+        mean = total / count if count > 1 else values[0]
     else:
         numbers = [value for value in values if value == value]
         nans = len(values) - len(numbers)

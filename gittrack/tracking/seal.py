@@ -15,6 +15,7 @@ from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import run_files
+from gittrack.ledger.pack import count_up
 from gittrack.ledger.read import read_files, read_histories, read_record
 from gittrack.ledger.write import write_run
 from gittrack.live.folder import RunFolder
@@ -61,6 +62,7 @@ def seal(repository: Repository, folder: RunFolder, *, unless_alive: bool = Fals
             same = abs(there.ended - run.record.ended) <= 0.001
             commit = there.commit if same and not recorded else _write_rest(repository, folder, there.commit, recorded)
         folder.remove()
+        count_up(repository)
         return commit
 
 

@@ -94,20 +94,23 @@ def test_a_change_that_only_we_made_is_nothing_to_fetch(team: Bench) -> None:
     assert "1 run pushed" in team.repo.gittrack("push").stdout
 
 
-def test_a_change_on_both_sides_is_told_and_nothing_is_lost(team: Bench) -> None:
+def test_changes_on_both_sides_come_together(team: Bench) -> None:
     team.run("a")
     team.repo.gittrack("push")
     other = colleague(team)
     other.gittrack("fetch")
-    other.gittrack("tag", "a", "from=them")
+    other.gittrack("tag", "a", "from=them", "theirs=1")
     other.gittrack("push")
-    team.repo.gittrack("tag", "a", "from=us")
-    done = team.repo.gittrack("push", check=False)
-    assert done.returncode == 1
-    assert "fetch first" in done.stderr
-    assert "rejected]" not in done.stderr
-    assert team.repo.gittrack("fetch", check=False).returncode == 1
-    assert team.project.get_run("a").tags == {"from": "us"}
+    team.repo.gittrack("tag", "a", "from=us", "ours=1")
+    team.repo.gittrack("push")
+    team.repo.gittrack("fetch")
+    other.gittrack("fetch")
+    assert team.repo.gittrack("ls", "--json").stdout == other.gittrack("ls", "--json").stdout
+    tags = team.project.get_run("a").tags
+    assert {"ours", "theirs"} <= tags.keys()
+    assert [one.changes for one in team.project.get_run("a").amendments] == [
+        one.changes for one in Project.open(other.path).get_run("a").amendments
+    ]
 
 
 def test_data_that_were_let_go_hold_no_run_back(team: Bench) -> None:
@@ -211,4 +214,4 @@ def test_another_remote_by_the_settings(team: Bench, tmp_path: Path) -> None:
     assert len(list((tmp_path / "second/gittrack/files/md5").glob("*/*"))) == 1
     team.repo.write(".gittrack/config.yaml", "artifacts: {remote: nowhere}\n")
     team.repo.commit()
-    assert "no remote 'nowhere'" in team.repo.gittrack("push", check=False).stderr
+    assert "no remote 'nowhere'" in team.repo.gittrack("push", "--all-data", check=False).stderr

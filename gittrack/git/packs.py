@@ -1,0 +1,131 @@
+"""Packs of our own: kept from `git gc`, so that it never has to go through what runs have piled up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack.git.program import git_version
+from gittrack.git.repository import Repository
+
+_MARK = "gittrack"
+# `pack-objects --stdin-packs` came with this.
+_JOINS = (2, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack in the object store, by the path of its `.pack` file, and its size in bytes."""
+
+    path: Path
+    size: int
+
+    @property
+    def keep(self) -> Path:
+        return self.path.with_suffix(".keep")
+
+
+def own_packs(repository: Repository) -> list[Pack]:
+    """Our packs, smallest first."""
+    found = []
+    for keep in _folder(repository).glob("pack-*.keep"):
+        try:
+            if keep.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
+                path = keep.with_suffix(".pack")
+                found.append(Pack(path, path.stat().st_size))
+        except OSError:
+            continue
+    return sorted(found, key=lambda one: (one.size, one.path.name))
+
+
+def kept_packs(repository: Repository) -> set[Path]:
+    """The `.keep` files that are there."""
+    return set(_folder(repository).glob("pack-*.keep"))
+
+
+def adopt(repository: Repository, before: Iterable[Path]) -> None:
+    """Packs that a fetch has kept since then are ours from now on."""
+    for keep in kept_packs(repository) - set(before):
+        keep.write_text(f"{_MARK}\n", encoding="utf-8")
+
+
+def loose_objects(repository: Repository) -> set[str]:
+    """The ids of all objects that lie in files of their own."""
+    objects = repository.common_dir / "objects"
+    found: set[str] = set()
+    for number in range(256):
+        folder = f"{number:02x}"
+        try:
+            names = os.listdir(objects / folder)
+        except OSError:
+            continue
+        found.update(folder + name for name in names if not name.startswith("tmp_"))
+    return found
+
+
+def write_pack(repository: Repository, objects: Mapping[str, bytes]) -> None:
+    """Objects, each with the path that tells what it is like, into one pack of ours; their loose files go."""
+    script = b"".join(b"%s %s\n" % (one.encode("ascii"), path) for one, path in objects.items())
+    out = repository.git("pack-objects", "-q", str(_folder(repository) / "pack"), stdin=script)
+    _keep(repository, out)
+    repository.git("prune-packed", "-q")
+
+
+def join_packs(repository: Repository, packs: Sequence[Pack]) -> None:
+    """Several packs of ours become one."""
+    if tuple(map(int, git_version().split(".")[:2])) < _JOINS:
+        return
+    script = b"".join(os.fsencode(one.path.name) + b"\n" for one in packs)
+    out = repository.git("pack-objects", "-q", "--stdin-packs", str(_folder(repository) / "pack"), stdin=script)
+    kept = _keep(repository, out)
+    for one in packs:
+        if one.path not in kept:
+            _remove(one)
+
+
+def rewrite_without(repository: Repository, gone: set[str]) -> int:
+    """Objects that nothing reaches any more leave our packs and the loose files; returns how many left."""
+    left = 0
+    for one in own_packs(repository):
+        listed = repository.git("show-index", stdin=one.path.with_suffix(".idx").read_bytes()).splitlines()
+        ids = [line.split()[1].decode("ascii") for line in listed]
+        here = gone.intersection(ids)
+        if not here:
+            continue
+        left += len(here)
+        rest = "".join(f"{object_id}\n" for object_id in ids if object_id not in gone).encode("ascii")
+        kept = (
+            _keep(repository, repository.git("pack-objects", "-q", str(_folder(repository) / "pack"), stdin=rest))
+            if rest
+            else set()
+        )
+        if one.path not in kept:
+            _remove(one)
+    for object_id in gone:
+        path = repository.common_dir / "objects" / object_id[:2] / object_id[2:]
+        if path.exists():
+            path.unlink()
+            left += 1
+    return left
+
+
+def _keep(repository: Repository, printed: bytes) -> set[Path]:
+    """Mark the packs that `pack-objects` printed as ours."""
+    made = set()
+    for name in printed.decode("ascii").split():
+        path = _folder(repository) / f"pack-{name}.pack"
+        path.with_suffix(".keep").write_text(f"{_MARK}\n", encoding="utf-8")
+        made.add(path)
+    return made
+
+
+def _remove(one: Pack) -> None:
+    # As git does it: without its index nobody begins to use it.
+    for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
+        one.path.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _folder(repository: Repository) -> Path:
+    return repository.common_dir / "objects" / "pack"

@@ -1,0 +1,230 @@
+"""Runs from another repository: ledgers and run refs, taken in so that nothing that is here is lost."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed, RefConflict
+from gittrack.git.objects import Signature
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.remote import fetch_refs, list_remote
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.chain import PageContent, all_members, all_purges, page_ids, read_pages
+from gittrack.ledger.fold import Member, fold
+from gittrack.ledger.follow import follow
+from gittrack.ledger.read import Damage, read_lines, read_members
+from gittrack.ledger.writer import Writer
+
+_TRIES = 5
+
+# Of commits those that are known runs or amendments, wherever they came from.
+Known = Callable[[Collection[str]], Collection[str]]
+
+
+class Arrived(NamedTuple):
+    """A ref of the remote: what it holds there, what the same ref holds here, and where it was fetched to."""
+
+    ref: str
+    there: str
+    here: str | None
+    place: str
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a fetch did: refs that moved, and those that were refused, each with the reason."""
+
+    moved: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def take_in(
+    repository: Repository,
+    remote: str,
+    writer: Writer,
+    author: Signature,
+    known: Known,
+    *,
+    options: Sequence[str] = (),
+) -> Taken:
+    """Fetch what is new on a remote; raises GitFailed when it does not answer.
+
+    Everything comes to refs of its own first; then the ledgers move on, and what has no ledger here (a run changed on both
+    sides, members that a ledger has lost on the remote) goes into our own.
+    """
+    _clean(repository)
+    for tries in range(_TRIES):
+        here = repository.list_refs(layout.RUNS)
+        there = list_remote(repository, remote, f"{layout.RUNS}*")
+        wanted = _wanted(repository, here, there, layout.LEDGERS + writer.name, known)
+        if not wanted:
+            return Taken()
+        token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/"
+        arrived = [
+            Arrived(ref, tip, here.get(ref), f"{token}{number}") for number, (ref, tip) in enumerate(wanted.items())
+        ]
+        fetch_refs(repository, remote, {one.ref: one.place for one in arrived}, *options)
+        fetched = repository.list_refs(token)
+        arrived = [one._replace(there=fetched[one.place]) for one in arrived if one.place in fetched]
+        try:
+            return _merge(repository, writer, author, arrived)
+        except RefConflict:
+            if tries + 1 == _TRIES:
+                raise
+        finally:
+            left = repository.list_refs(token)
+            change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
+    raise RefConflict("refs change faster than they can be fetched; try again")
+
+
+def _clean(repository: Repository) -> None:
+    """Refs that a killed fetch left."""
+    stale = [
+        RefChange(ref, None, tip) for ref, tip in repository.list_refs(layout.INCOMING).items() if not _is_at_work(ref)
+    ]
+    if stale:
+        change_refs(repository, stale)
+
+
+def _is_at_work(ref: str) -> bool:
+    pid = ref[len(layout.INCOMING) :].partition("-")[0]
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return int(pid) != os.getpid()
+
+
+def _wanted(
+    repository: Repository, here: Mapping[str, str], there: Mapping[str, str], own: str, known: Known
+) -> dict[str, str]:
+    """Refs of the remote that may bring something."""
+    wanted = {}
+    runs = {}
+    for ref, tip in there.items():
+        if here.get(ref) == tip:
+            continue
+        if ref.startswith(layout.LEDGERS):
+            held = here.get(ref)
+            # Our own is nearly always behind there, and another's may be, where a remote was restored.
+            if ref != own or held is None or not page_ids(repository, held, {tip})[1]:
+                wanted[ref] = tip
+        elif layout.parse_run_ref(ref) is not None:
+            runs[ref] = tip
+    familiar = known(set(runs.values()))
+    wanted.update({ref: tip for ref, tip in runs.items() if tip not in familiar})
+    return wanted
+
+
+def _merge(repository: Repository, writer: Writer, author: Signature, arrived: Sequence[Arrived]) -> Taken:
+    taken = Taken()
+    own = layout.LEDGERS + writer.name
+    for one in arrived:
+        if one.ref == own:
+            # First of all: what others have lost goes on top of it.
+            writer, taken.note = _take_own(repository, writer, author, one, taken)
+    changes: list[RefChange] = []
+    adopted: list[Member] = []
+    gone: Collection[str] | None = None
+    for one in arrived:
+        try:
+            if one.ref == own:
+                continue
+            if one.ref.startswith(layout.LEDGERS):
+                lost = _take_ledger(repository, one, changes)
+                if lost:
+                    gone = all_purges(repository) if gone is None else gone
+                    adopted += _without(repository, lost, {*gone, *_purged_in(repository, one.there)})
+            else:
+                gone = all_purges(repository) if gone is None else gone
+                adopted += _take_run(repository, one, changes, gone)
+        except (CorruptRecord, GitFailed) as error:
+            taken.refused[one.ref] = str(error)
+    if adopted:
+        # Before the ledgers move: nothing is out of reach at any time.
+        fold(repository, writer.name, author, extra=adopted)
+    if changes:
+        change_refs(repository, changes, "gittrack: fetch")
+    taken.moved = (*taken.moved, *(change.name for change in changes))
+    return taken
+
+
+def _take_own(
+    repository: Repository, writer: Writer, author: Signature, one: Arrived, taken: Taken
+) -> tuple[Writer, str]:
+    """Our ledger has pages there that are not here: this clone was restored, or another one writes under its name."""
+    first = next(iter(read_pages(repository, [one.there])))
+    if isinstance(first, tuple):
+        taken.refused[one.ref] = f"it is no ledger ({first[1]})"
+        return writer, ""
+    try:
+        writer, note = follow(repository, writer, author, one.here, one.there)
+    except PurgeNotPushed as error:
+        return writer, str(error)
+    taken.moved = (one.ref,)
+    return writer, note
+
+
+def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange]) -> list[str]:
+    """Move a ledger to what the remote has; returns members that would get lost. Raises CorruptRecord for what is no ledger."""
+    first = next(iter(read_pages(repository, [one.there])))
+    if isinstance(first, tuple):
+        raise CorruptRecord(f"it is no ledger ({first[1]})")
+    if one.here is not None:
+        if page_ids(repository, one.here, {one.there})[1]:
+            return []
+        if not page_ids(repository, one.there, {one.here})[1]:
+            # It was rewritten there: by a purge, or by another clone of the same name.
+            kept = all_members(repository, one.there)
+            changes.append(RefChange(one.ref, one.there, one.here))
+            return [commit for commit in all_members(repository, one.here) if commit not in kept]
+    changes.append(RefChange(one.ref, one.there, one.here))
+    return []
+
+
+def _purged_in(repository: Repository, tip: str) -> set[str]:
+    contents = read_pages(repository, page_ids(repository, tip)[0])
+    return {purge.run for one in contents if isinstance(one, PageContent) for purge in one.purges}
+
+
+def _without(repository: Repository, commits: Iterable[str], purged: Collection[str]) -> list[Member]:
+    found = []
+    for line in read_members(repository, commits):
+        if isinstance(line, Damage):
+            continue
+        run = line.plain.get("run") if "changes" in line.plain else line.plain.get("id")
+        if run not in purged:
+            found.append(Member(line.commit, line.raw))
+    return found
+
+
+def _take_run(repository: Repository, one: Arrived, changes: list[RefChange], purged: Collection[str]) -> list[Member]:
+    """Move a run's own ref; returns what has to go into our ledger, since the run was changed on both sides."""
+    named = layout.parse_run_ref(one.ref)
+    assert named is not None
+    if named[1] in purged:
+        return []
+    if one.here is None or _is_ancestor(repository, one.here, one.there):
+        found = next(iter(read_lines(repository, {named[1]: [one.there]})))
+        if isinstance(found, Damage):
+            raise CorruptRecord(found.reason)
+        changes.append(RefChange(one.ref, one.there, one.here))
+        return []
+    if _is_ancestor(repository, one.there, one.here):
+        return []
+    found = next(iter(read_lines(repository, {named[1]: [one.there]})))
+    if isinstance(found, Damage):
+        raise CorruptRecord(found.reason)
+    return [Member(line.commit, line.raw) for line in (found.origin, *found.amendments)]
+
+
+def _is_ancestor(repository: Repository, older: str, newer: str) -> bool:
+    return repository.run("merge-base", "--is-ancestor", older, newer, check=False).returncode == 0
