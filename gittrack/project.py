@@ -19,6 +19,7 @@ from gittrack.run import Run, Runs
 from gittrack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from gittrack.bundle import Applied, Bundled
     from gittrack.data.artifact import RunArtifact
     from gittrack.data.checkout import CheckedOut
     from gittrack.data.depot import Depot
@@ -440,6 +441,31 @@ class Project:
 
         only = _chosen(experiment, since)
         return fetch(self._clone(), remote, data=data, everything=everything, only=only)
+
+    def create_bundle(
+        self,
+        path: Path | str,
+        filter: str | None = None,
+        *,
+        experiment: str | None = None,
+        data: bool = False,
+        after: Path | str | None = None,
+    ) -> Bundled:
+        """Write runs into one file; see `gittrack bundle create`."""
+        from gittrack.bundle import create
+        from gittrack.index.syntax import parse
+
+        runs = None
+        if filter is not None or experiment is not None:
+            where = None if filter is None or not filter.strip() else parse(filter)
+            runs = self._current().select(where, experiment=experiment)
+        return create(self._clone(), Path(path), runs, data=data, after=None if after is None else Path(after))
+
+    def apply_bundle(self, path: Path | str) -> Applied:
+        """Take in the runs of a file; see `gittrack bundle apply`."""
+        from gittrack.bundle import apply
+
+        return apply(self._clone(), Path(path))
 
     def _clone(self) -> Clone:
         from gittrack.ledger.writer import current_writer

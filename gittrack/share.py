@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from gittrack.data.depot import Came, Depot
 from gittrack.data.gc import released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GittrackError, RemoteUnusable
 from gittrack.git.objects import Signature
-from gittrack.git.remote import choose_remote
+from gittrack.git.remote import choose_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.ledger import layout
+from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.incoming import take_in
 from gittrack.ledger.outgoing import prepare, send, send_all_ledgers, send_alone
 from gittrack.ledger.writer import Writer
@@ -77,7 +78,7 @@ def push(
     outgoing = prepare(repository, name, clone.writer, clone.author)
     index = clone.look()
     unsent = Unsent(repository)
-    ids = [*outgoing.runs, *(run for run in unsent.runs if run not in outgoing.runs)]
+    ids = [*outgoing.runs, *(run for run in unsent.noted if run not in outgoing.runs)]
     if all_data:
         ids = [state.id for state in index.select(deleted=True)]
     states = {state.id: state for state in index.states(ids) if state.commit is not None}
@@ -94,8 +95,10 @@ def push(
     else:
         unsent.note(run for run in states if run in outgoing.runs)
     going = [run for run in states if run in outgoing.runs]
+    notes = [outgoing.note]
     if only is None:
         sent = send(repository, outgoing, clone.author, hold=back)
+        notes.append(_pass_on(repository, name))
     else:
         heads = {layout.run_ref(states[run].experiment, run): str(states[run].head) for run in going if run not in back}
         sent = send_alone(repository, name, heads)
@@ -108,7 +111,7 @@ def push(
         sent.refused,
         absent,
         len(back & outgoing.runs.keys()),
-        outgoing.note,
+        "; ".join(filter(None, notes)),
     )
 
 
@@ -196,21 +199,50 @@ def _wanted(depot: Depot, needed: Iterable[Needed]) -> list[Needed]:
     return [one for one in needed if one.pointer.oid not in released or depot.here(one.pointer)]
 
 
-class Unsent:
-    """Runs that were shared without their data: a later push sends those too."""
+class _Note:
+    """A few names in a file of ours."""
+
+    name: ClassVar[str]
 
     def __init__(self, repository: Repository) -> None:
-        self._path = repository.home / "unsent"
+        self._path = repository.home / self.name
         try:
-            self.runs = tuple(dict.fromkeys(self._path.read_text(encoding="ascii").split()))
+            self.noted = tuple(dict.fromkeys(self._path.read_text(encoding="utf-8", errors="replace").split()))
         except FileNotFoundError:
-            self.runs = ()
+            self.noted = ()
 
-    def note(self, runs: Iterable[str], *, done: Collection[str] = ()) -> None:
-        left = dict.fromkeys([*(run for run in self.runs if run not in done), *runs])
-        if tuple(left) == self.runs:
+    def note(self, names: Iterable[str] = (), *, done: Collection[str] = ()) -> None:
+        left = dict.fromkeys([*(one for one in self.noted if one not in done), *names])
+        if tuple(left) == self.noted:
             return
         self._path.parent.mkdir(exist_ok=True)
-        fresh = self._path.with_name(f"unsent.{os.getpid()}.tmp")
-        fresh.write_text("".join(f"{run}\n" for run in left), encoding="ascii")
+        fresh = self._path.with_name(f"{self.name}.{os.getpid()}.tmp")
+        fresh.write_text("".join(f"{one}\n" for one in left), encoding="utf-8")
         os.replace(fresh, self._path)
+        self.noted = tuple(left)
+
+
+class Unsent(_Note):
+    """Runs that were shared, or came, without a push of their data: a later one sends those too."""
+
+    name = "unsent"
+
+
+class Relay(_Note):
+    """Writers whose ledgers came in a bundle: perhaps nobody else will ever push them."""
+
+    name = "relay"
+
+
+def _pass_on(repository: Repository, remote: str) -> str:
+    """Push ledgers that came by hand; returns what to say of it."""
+    relay = Relay(repository)
+    if not relay.noted:
+        return ""
+    tips = ledger_tips(repository)
+    refs = {layout.LEDGERS + writer: tips[writer] for writer in relay.noted if writer in tips}
+    done = push_refs(repository, remote, refs)
+    # Who is further on there needs nothing of us.
+    relay.note(done=relay.noted)
+    passed = len(done.done)
+    return f"passed on {passed:,} {'ledger' if passed == 1 else 'ledgers'} that came in a bundle" if passed else ""

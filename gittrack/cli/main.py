@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "push": "share:push",
         "fetch": "share:fetch",
         "pull": "share:pull",
+        "bundle": "bundle:bundle",
     },
     "Health": {
         "doctor": "health:doctor",

@@ -73,7 +73,7 @@ def take_in(
         fetched = repository.list_refs(token)
         arrived = [one._replace(there=fetched[one.place]) for one in arrived if one.place in fetched]
         try:
-            return _merge(repository, writer, author, arrived)
+            return _merge(repository, writer, author, arrived, known)
         except RefConflict:
             if tries + 1 == _TRIES:
                 raise
@@ -124,7 +124,9 @@ def _wanted(
     return wanted
 
 
-def _merge(repository: Repository, writer: Writer, author: Signature, arrived: Sequence[Arrived]) -> Taken:
+def _merge(
+    repository: Repository, writer: Writer, author: Signature, arrived: Sequence[Arrived], known: Known
+) -> Taken:
     taken = Taken()
     own = layout.LEDGERS + writer.name
     for one in arrived:
@@ -138,7 +140,12 @@ def _merge(repository: Repository, writer: Writer, author: Signature, arrived: S
         try:
             if one.ref == own:
                 continue
-            if one.ref.startswith(layout.LEDGERS):
+            if one.ref.startswith(layout.PART):
+                gone = all_purges(repository) if gone is None else gone
+                members = all_members(repository, one.there)
+                familiar = known(members)
+                adopted += _without(repository, [commit for commit in members if commit not in familiar], gone)
+            elif one.ref.startswith(layout.LEDGERS):
                 lost = _take_ledger(repository, one, changes)
                 if lost:
                     gone = all_purges(repository) if gone is None else gone

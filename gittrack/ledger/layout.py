@@ -52,6 +52,9 @@ def run_ref(experiment: str, run_id: str) -> str:
     return f"{RUNS}{experiment}/{run_id}"
 
 
+PART = LEDGERS + "part-"  # in a bundle of chosen runs
+
+
 def is_ledger(ref: str) -> bool:
     """Whether a ref holds a ledger, one of ours or one that plain `git fetch` brought."""
     return ref.startswith((LEDGERS, TRACKED))
