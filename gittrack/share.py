@@ -19,6 +19,7 @@ from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.incoming import take_in
 from gittrack.ledger.outgoing import prepare, send, send_all_ledgers, send_alone
+from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
 
@@ -163,6 +164,7 @@ def fetch(
     index = clone.look()
     before = index.mark()
     taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, options=options)
+    after_fetch(repository)
     index = clone.look()
     arrived = [Named(*one) for one in index.since(before)]
     came = Came()

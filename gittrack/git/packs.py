@@ -40,15 +40,15 @@ def own_packs(repository: Repository) -> list[Pack]:
     return sorted(found, key=lambda one: (one.size, one.path.name))
 
 
-def kept_packs(repository: Repository) -> set[Path]:
-    """The `.keep` files that are there."""
-    return set(_folder(repository).glob("pack-*.keep"))
+def all_packs(repository: Repository) -> set[Path]:
+    """The `.pack` files that are there, whosever they are."""
+    return set(_folder(repository).glob("pack-*.pack"))
 
 
 def adopt(repository: Repository, before: Iterable[Path]) -> None:
-    """Packs that a fetch has kept since then are ours from now on."""
-    for keep in kept_packs(repository) - set(before):
-        keep.write_text(f"{_MARK}\n", encoding="utf-8")
+    """Packs that have come since then are ours from now on."""
+    for path in all_packs(repository) - set(before):
+        path.with_suffix(".keep").write_text(f"{_MARK}\n", encoding="utf-8")
 
 
 def loose_objects(repository: Repository) -> set[str]:

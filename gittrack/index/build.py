@@ -10,12 +10,12 @@ from itertools import islice
 from typing import TypeVar
 
 from gittrack._version import __version__
-from gittrack.errors import GitFailed
+from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
 from gittrack.index.database import transaction
 from gittrack.index.intake import Batch, Place, add_active, page_lines, prepare, prepare_lost
 from gittrack.ledger import layout
-from gittrack.ledger.chain import page_ids, read_pages
+from gittrack.ledger.chain import PageContent, page_ids, read_pages
 from gittrack.ledger.read import Damage, Line, RunLines, read_lines, read_members
 from gittrack.model.run import RunState
 
@@ -144,9 +144,9 @@ def _ledger(connection: sqlite3.Connection, repository: Repository, ref: str, ti
     except GitFailed as error:
         yield Batch(damages=[(Damage(ref, tip, str(error)), tip, True)], places=[Place(ref, tip)])
         return
-    for part in _parts(pages, _PAGES):
-        batch = _of_pages(connection, repository, part)
-        batch.places.append(Place(ref, part[-1]))
+    for part in _parts(zip(pages, read_pages(repository, pages), strict=False), _PAGES):
+        batch = _of_pages(connection, repository, [content for _, content in part])
+        batch.places.append(Place(ref, part[-1][0]))
         yield batch
 
 
@@ -157,8 +157,9 @@ def _old_pages(repository: Repository, tip: str) -> list[str]:
         return []
 
 
-def _of_pages(connection: sqlite3.Connection, repository: Repository, pages: Sequence[str]) -> Batch:
-    contents = list(read_pages(repository, pages))
+def _of_pages(
+    connection: sqlite3.Connection, repository: Repository, contents: Sequence[PageContent | tuple[str, GittrackError]]
+) -> Batch:
     problems = [Damage(one[0], one[0], str(one[1])) for one in contents if isinstance(one, tuple)]
     readable = [one for one in contents if not isinstance(one, tuple)]
     problems += [Damage(one.page.commit, one.page.commit, one.problem) for one in readable if one.problem]
@@ -166,7 +167,8 @@ def _of_pages(connection: sqlite3.Connection, repository: Repository, pages: Seq
     lines = (line for one in readable for line in page_lines(repository, one))
     batch = prepare(connection, repository, lines, ledgered=True, purged=purged)
     batch.damages += [(one, one.where, True) for one in problems]
-    batch.mended += [one for one in pages if one not in {problem.run for problem in problems}]
+    bad = {one.run for one in problems}
+    batch.mended += [one.page.commit for one in readable if one.page.commit not in bad]
     return batch
 
 
@@ -224,7 +226,7 @@ def _again(
         if _differs(batch, retried):
             yield batch
     if pages:
-        batch = _of_pages(connection, repository, pages)
+        batch = _of_pages(connection, repository, list(read_pages(repository, pages)))
         if _differs(batch, retried):
             yield batch
 

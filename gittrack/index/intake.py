@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import orjson
 
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
@@ -14,7 +17,7 @@ from gittrack.index.writer import Entry, Writer
 from gittrack.ledger.chain import PageContent
 from gittrack.ledger.read import Damage, Line, RunLines, parse_line, read_lines, read_members
 from gittrack.model.codec import state_from_line
-from gittrack.model.run import RunState
+from gittrack.model.run import FORMAT, RunState, Status
 
 _PART = 500
 
@@ -73,6 +76,67 @@ def entry_of(state: RunState, *, ledgered: bool, active: bool = False, recorded:
     head = state.head if state.commit is not None and not active else None
     keys = (state.params, state.metrics, state.tags)
     return Entry(state.id, to_row(state, head), to_doc(state), keys, tuple(state.artifacts), recorded, ledgered)
+
+
+# What a line of ours has at the least; anything else goes the careful way.
+_PLAIN_TEXTS = ("id", "name", "experiment", "status", "author", "started", "ended", "command", "description")
+_OR_NULL = (str, type(None))
+_STATUSES = frozenset(Status)
+
+
+def entry_of_line(line: Line, *, ledgered: bool) -> Entry | None:
+    """The entry of a run of which nothing more is known than an ordinary line, at half the cost; None where it is not one."""
+    plain = line.plain
+    try:
+        code, params, metrics, tags = plain["code"], plain["params"], plain["metrics"], plain["tags"]
+        texts = [plain[key] for key in _PLAIN_TEXTS]
+        if (
+            plain["format"] != FORMAT
+            or "artifacts" in plain
+            or "truncated" in plain
+            or [type(one) for one in texts] != _ALL_TEXT
+            or texts[3] not in _STATUSES
+            or type(params) is not dict
+            or type(tags) is not dict
+            or type(code["dirty"]) is not bool
+            or type(plain["attempt"]) is not int
+            or not {type(one) for one in metrics.values()} <= _FLOATS
+            or not {type(one) for one in tags.values()} <= _TEXTS
+            or not {type(one) for one in params.values()} <= _SCALARS
+            or type(code["commit"]) not in _OR_NULL
+            or type(code["branch"]) not in _OR_NULL
+            or type(plain["host"]) not in _OR_NULL
+            or type(plain["parent"]) not in _OR_NULL
+        ):
+            return None
+        row = (
+            texts[0],
+            line.commit,
+            line.commit,
+            texts[1],
+            texts[2],
+            texts[3],
+            dt.datetime.fromisoformat(texts[5]).timestamp(),
+            dt.datetime.fromisoformat(texts[6]).timestamp(),
+            False,
+            code["dirty"],
+            code["commit"],
+            code["branch"],
+            texts[4],
+            plain["host"],
+            plain["parent"],
+            plain["attempt"],
+            False,
+            texts[8],
+            texts[7],
+        )
+        return Entry(texts[0], row, orjson.dumps((params, metrics, tags)), (params, metrics, tags), (), None, ledgered)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+_ALL_TEXT = [str] * len(_PLAIN_TEXTS)
+_FLOATS, _TEXTS, _SCALARS = {float}, {str}, {str, int, float, bool, type(None)}
 
 
 # --- from a ledger
@@ -170,7 +234,10 @@ def add_active(connection: sqlite3.Connection, batch: Batch, active: Sequence[Ru
 
 def _add(batch: Batch, run: str, line: Line, ledgered: bool) -> None:
     try:
-        batch.entries.append(entry_of(state_from_line(line.plain, commit=line.commit), ledgered=ledgered))
+        entry = entry_of_line(line, ledgered=ledgered)
+        if entry is None:
+            entry = entry_of(state_from_line(line.plain, commit=line.commit), ledgered=ledgered)
+        batch.entries.append(entry)
         batch.mended.append(run)
     except (CorruptRecord, FormatTooNew) as error:
         batch.damages.append((Damage(line.commit, run, str(error)), line.commit, ledgered))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed, RefConflict
 from gittrack.git.objects import Signature
+from gittrack.git.packs import adopt, all_packs
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import fetch_refs, list_remote
 from gittrack.git.repository import Repository
@@ -69,7 +70,10 @@ def take_in(
         arrived = [
             Arrived(ref, tip, here.get(ref), f"{token}{number}") for number, (ref, tip) in enumerate(wanted.items())
         ]
-        fetch_refs(repository, remote, {one.ref: one.place for one in arrived}, *options)
+        before = all_packs(repository)
+        # A pack that git does not count: else its own gc would soon go through all runs.
+        fetch_refs(repository, remote, {one.ref: one.place for one in arrived}, "--keep", *options)
+        adopt(repository, before)
         fetched = repository.list_refs(token)
         arrived = [one._replace(there=fetched[one.place]) for one in arrived if one.place in fetched]
         try:

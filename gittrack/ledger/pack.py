@@ -120,6 +120,12 @@ def count_up(repository: Repository) -> None:
         return
 
 
+def after_fetch(repository: Repository) -> None:
+    """Fetches leave a pack each; now and then they are joined."""
+    if len(own_packs(repository)) > 2 * _PACKS:
+        pack_detached(repository)
+
+
 def pack_detached(repository: Repository) -> None:
     """Start packing in a process of its own, unless the user has turned off what git does by itself."""
     if repository.setting("gc.auto") == "0":

@@ -34,7 +34,10 @@ PROTOCOL_VARIABLES = (
     "GITTRACK_LIVE",
     "GITTRACK_OPENS",
     "GITTRACK_RUN",
+    "GITTRACK_WRITER",
 )
+# Nothing for a team to share: the name of this clone's ledger.
+_OWN_GIT_KEYS = ("gittrack.writer",)
 
 _LARGEST_FILE = 1 << 20
 _DEEPEST = 50
@@ -102,7 +105,7 @@ def _from_variables(environ: Mapping[str, str], mistakes: list[str]) -> Said:
 def _from_git(repo: Repository, mistakes: list[str]) -> Said:
     by_git_key = {setting.git_key: setting for setting in SCHEMA}
     for key, values in repo.config.items():
-        if key.startswith("gittrack."):
+        if key.startswith("gittrack.") and key not in _OWN_GIT_KEYS:
             place = f"git config {key}"
             setting = by_git_key.get(key)
             if setting is None:
