@@ -430,17 +430,19 @@ class Project:
         *,
         data: bool = True,
         everything: bool = False,
+        summaries: bool = False,
         experiment: str | None = None,
         since: str | None = None,
     ) -> Shared:
         """Runs of a git remote that are new here, with their data; `everything`: also what older runs still lack.
 
-        `experiment` and `since` choose runs whose data come; the runs come all.
+        `experiment` and `since` choose runs whose data come; the runs come all. `summaries`: what tables show, and no files.
         """
         from gittrack.share import fetch
 
         only = _chosen(experiment, since)
-        return fetch(self._clone(), remote, data=data, everything=everything, only=only)
+        data = data and not summaries
+        return fetch(self._clone(), remote, data=data, everything=everything, only=only, summaries=summaries)
 
     def create_bundle(
         self,

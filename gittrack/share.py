@@ -153,17 +153,18 @@ def fetch(
     data: bool = True,
     everything: bool = False,
     only: Callable[[RunState], bool] | None = None,
-    options: Sequence[str] = (),
+    summaries: bool = False,
 ) -> Shared:
     """Runs that are new on the remote, and their data; `everything`: the data of all other runs too, where they lack any.
 
-    `only` chooses runs whose data are to come; the runs themselves come all, for a ledger is one thing.
+    `only` chooses runs whose data are to come; the runs themselves come all, for a ledger is one thing. `summaries`: of the
+    runs only what tables show; the rest comes when it is read.
     """
     repository = clone.repository
     name = choose_remote(repository, remote)
     index = clone.look()
     before = index.mark()
-    taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, options=options)
+    taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, summaries=summaries)
     after_fetch(repository)
     index = clone.look()
     arrived = [Named(*one) for one in index.since(before)]

@@ -54,15 +54,24 @@ def push(
 @click.command(short_help="get runs that others shared, with their data")
 @_remote
 @_no_data
+@click.option(
+    "--summaries", is_flag=True, help="Only what tables show, where the host can filter; files come when they are read."
+)
 @experiment_option_of("Data of this experiment only; runs come all.")
 @_since
 @json_option
 @click.pass_obj
 def fetch(
-    app: App, remote: str | None, no_data: bool, experiment: str | None, since: str | None, as_json: bool
+    app: App,
+    remote: str | None,
+    no_data: bool,
+    summaries: bool,
+    experiment: str | None,
+    since: str | None,
+    as_json: bool,
 ) -> None:
     """Get the runs of a git remote that are new, and the data of these runs from the DVC remote."""
-    done = app.project.fetch(remote, data=not no_data, experiment=experiment, since=since)
+    done = app.project.fetch(remote, data=not no_data, summaries=summaries, experiment=experiment, since=since)
     _tell(app, done, "fetched", "from", as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gittrack.errors import GitFailed, RepositoryError
@@ -115,6 +115,25 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
             returncode=done.returncode,
             stderr=said,
         )
+
+
+def fetch_objects(repository: Repository, remote: str, objects: Iterable[str]) -> None:
+    """Single objects that a filtered fetch left out, in one go; those that are here already are passed over."""
+    env = {**_asking(), "GIT_NO_LAZY_FETCH": "1"}
+    names = list(objects)
+    # Not by reading them, which would fetch each by itself where git is too old to be told not to.
+    listed = (
+        repository.git("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
+        if names
+        else b""
+    )
+    here = set(listed.decode("ascii").split())
+    missing = [one for one in names if one not in here]
+    if not missing:
+        return
+    words = ("fetch", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
+    script = "".join(f"{one}\n" for one in missing).encode("ascii")
+    repository.run("-c", "fetch.negotiationAlgorithm=noop", *words, "--", remote, stdin=script, env=env)
 
 
 def _asking() -> dict[str, str]:

@@ -19,6 +19,7 @@ from gittrack.ledger.chain import PageContent, all_members, all_purges, page_ids
 from gittrack.ledger.fold import Member, fold
 from gittrack.ledger.follow import follow
 from gittrack.ledger.read import Damage, read_lines, read_members
+from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines
 from gittrack.ledger.writer import Writer
 
 _TRIES = 5
@@ -52,9 +53,9 @@ def take_in(
     author: Signature,
     known: Known,
     *,
-    options: Sequence[str] = (),
+    summaries: bool = False,
 ) -> Taken:
-    """Fetch what is new on a remote; raises GitFailed when it does not answer.
+    """Fetch what is new on a remote; raises GitFailed when it does not answer. `summaries`: the lines alone, files later.
 
     Everything comes to refs of its own first; then the ledgers move on, and what has no ledger here (a run changed on both
     sides, members that a ledger has lost on the remote) goes into our own.
@@ -72,7 +73,14 @@ def take_in(
         ]
         before = all_packs(repository)
         # A pack that git does not count: else its own gc would soon go through all runs.
-        fetch_refs(repository, remote, {one.ref: one.place for one in arrived}, "--keep", *options)
+        refs = {one.ref: one.place for one in arrived}
+        if summaries:
+            with filtering(repository, remote):
+                fetch_refs(repository, remote, refs, "--keep", FILTER)
+                ledgers = [one.there for one in arrived if one.ref.startswith(layout.LEDGERS)]
+                prefetch_lines(repository, remote, ledgers)
+        else:
+            fetch_refs(repository, remote, refs, "--keep")
         adopt(repository, before)
         fetched = repository.list_refs(token)
         arrived = [one._replace(there=fetched[one.place]) for one in arrived if one.place in fetched]
