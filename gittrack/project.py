@@ -554,11 +554,11 @@ class Project:
         done = repair(self.depot, examine(self.depot, states))
         return replace(done, exposed=expose_all(self.depot, states))
 
-    def init(self) -> list[str]:
-        """Make the repository ready; returns what was done, a line each."""
+    def init(self, *, fetch_runs: bool = False) -> list[str]:
+        """Make the repository ready; returns what was done, a line each. See `gittrack init`."""
         from gittrack.setup import set_up
 
-        return set_up(self.repo, self.settings)
+        return set_up(self.repo, self.settings, fetch_runs=fetch_runs)
 
     def fsck(self) -> list[Problem]:
         """Every run read back whole; returns what is damaged, and where the index differs from git."""

@@ -6,15 +6,17 @@ from pathlib import Path
 
 from gittrack.errors import RepositoryError
 from gittrack.git.repository import Repository
+from gittrack.ledger import layout
 from gittrack.pointers.setup import set_up_dvc
 from gittrack.settings import SETTINGS_FILE, Settings
 from gittrack.settings.template import TEMPLATE
 
 
-def set_up(repository: Repository, settings: Settings) -> list[str]:
+def set_up(repository: Repository, settings: Settings, *, fetch_runs: bool = False) -> list[str]:
     """Write the settings file, set up DVC and the place for run data where they are missing; returns what was done.
 
-    Safe to repeat. Neither the index nor a commit is touched: the last line says what to commit.
+    With `fetch_runs` plain `git fetch` brings runs along from now on. Safe to repeat.
+    Neither the index nor a commit is touched: the last line says what to commit.
     """
     root = repository.root
     if root is None:
@@ -37,6 +39,7 @@ def set_up(repository: Repository, settings: Settings) -> list[str]:
         written += files
     else:
         done.append("DVC is set up already")
+    done += _set_up_fetching(repository, fetch_runs)
     more, changed = _set_up_remotes(repository, root, settings)
     done += more
     written += [name for name in changed if name not in written]
@@ -52,6 +55,23 @@ def set_up(repository: Repository, settings: Settings) -> list[str]:
     if repository.resolve("HEAD") is None:
         done.append("the repository has no commit yet; runs need one")
     return done
+
+
+def _set_up_fetching(repository: Repository, wanted: bool) -> list[str]:
+    """Let plain `git fetch` bring ledgers, to refs that nothing else writes; without `wanted` only say that it could."""
+    remotes = repository.git("remote").decode("utf-8", "replace").split()
+    lacking = {
+        name: f"{layout.LEDGERS}*:{layout.TRACKED}{name}/*"
+        for name in remotes
+        if not any(layout.LEDGERS in one for one in repository.config.get(f"remote.{name}.fetch", ()))
+    }
+    if not lacking:
+        return []
+    if not wanted:
+        return ["'gittrack init --fetch-runs' lets plain 'git fetch' bring runs too; 'gittrack fetch' does in any case"]
+    for name, refspec in lacking.items():
+        repository.git("config", "--add", f"remote.{name}.fetch", refspec)
+    return [f"'git fetch' brings runs too, from {', '.join(lacking)}"]
 
 
 def _set_up_remotes(repository: Repository, root: Path, settings: Settings) -> tuple[list[str], list[str]]:

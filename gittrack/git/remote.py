@@ -105,7 +105,16 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
     if not refs:
         return
     script = "".join(f"{ref}:{target}\n" for ref, target in refs.items()).encode("utf-8", "surrogateescape")
-    words = ("fetch", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", *options, "--stdin")
+    words = (
+        "fetch",
+        "--no-tags",
+        "--no-prune",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+        "--refmap=",
+        *options,
+        "--stdin",
+    )
     done = repository.run(*words, "--", remote, stdin=script, env=_asking(), check=False)
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:

@@ -204,6 +204,10 @@ def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange])
             # It was rewritten there: by a purge, or by another clone of the same name.
             kept = all_members(repository, one.there)
             changes.append(RefChange(one.ref, one.there, one.here))
+            # Plain `git fetch` does not replace what it has of the old one, and would complain each time.
+            name = one.ref[len(layout.LEDGERS) :]
+            tracked = repository.list_refs(layout.TRACKED).items()
+            changes += [RefChange(ref, None, tip) for ref, tip in tracked if ref.rpartition("/")[2] == name]
             return [commit for commit in all_members(repository, one.here) if commit not in kept]
     changes.append(RefChange(one.ref, one.there, one.here))
     return []

@@ -1,0 +1,57 @@
+"""Plain `git fetch` that brings runs, by the refspec that `gittrack init --fetch-runs` adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gittrack.project import Project
+from tests.helpers import Repo
+
+
+def recorded(repo: Repo, name: str) -> None:
+    with Project.open(repo.path).start_run(name, experiment="e", console=False) as run:
+        run.log_metric("loss", 1.0)
+
+
+def team(repo: Repo, tmp_path: Path) -> Repo:
+    repo.git("init", "--quiet", "--bare", str(tmp_path / "host.git"))
+    repo.git("remote", "add", "origin", str(tmp_path / "host.git"))
+    repo.git("push", "--quiet", "origin", "HEAD")
+    repo.git("clone", "--quiet", str(tmp_path / "host.git"), str(tmp_path / "other"))
+    other = Repo(tmp_path / "other")
+    assert "--fetch-runs" in other.gittrack("init").stdout
+    assert "'git fetch' brings runs too" in other.gittrack("init", "--fetch-runs").stdout
+    assert "fetch-runs" not in other.gittrack("init").stdout
+    other.git("add", "--all")
+    other.commit()
+    return other
+
+
+def test_runs_come_along_and_prune_takes_none_of_ours(repo: Repo, tmp_path: Path) -> None:
+    other = team(repo, tmp_path)
+    recorded(repo, "theirs")
+    repo.gittrack("push", "--no-data")
+    recorded(other, "ours")
+    other.git("fetch", "--quiet", "--prune")
+    assert {run.name for run in Project.open(other.path).runs()} == {"theirs", "ours"}
+    other.gittrack("tag", "theirs", "seen=1")
+    other.gittrack("push", "--no-data")
+    other.git("fetch", "--quiet", "--prune")
+    recorded(other, "more")
+    other.git("fetch", "--quiet", "--prune")
+    repo.gittrack("fetch", "--no-data")
+    assert Project.open(repo.path).get_run("theirs").tags == {"seen": "1"}
+    assert other.gittrack("fsck").returncode == 0
+    assert other.gittrack("fetch", "--no-data").returncode == 0
+
+
+def test_a_purge_elsewhere_stops_git_fetch_only_until_gittrack_fetches(repo: Repo, tmp_path: Path) -> None:
+    other = team(repo, tmp_path)
+    for name in ("secret", "fine"):
+        recorded(repo, name)
+    repo.gittrack("push", "--no-data")
+    other.git("fetch", "--quiet")
+    repo.gittrack("gc", "--purge", "secret", "--push")
+    other.gittrack("fetch", "--no-data")
+    other.git("fetch", "--quiet")
+    assert [run.name for run in Project.open(other.path).runs(deleted=True)] == ["fine"]
