@@ -197,20 +197,26 @@ def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange])
     first = next(iter(read_pages(repository, [one.there])))
     if isinstance(first, tuple):
         raise CorruptRecord(f"it is no ledger ({first[1]})")
+    name = one.ref[len(layout.LEDGERS) :]
+    tracked = {
+        ref: tip
+        for ref, tip in repository.list_refs(layout.TRACKED).items()
+        if ref.rpartition("/")[2] == name and not page_ids(repository, one.there, {tip})[1]
+    }
+    rewritten = [tip for tip in tracked.values() if not page_ids(repository, tip, {one.there})[1]]
     if one.here is not None:
         if page_ids(repository, one.here, {one.there})[1]:
             return []
         if not page_ids(repository, one.there, {one.here})[1]:
-            # It was rewritten there: by a purge, or by another clone of the same name.
-            kept = all_members(repository, one.there)
-            changes.append(RefChange(one.ref, one.there, one.here))
-            # Plain `git fetch` does not replace what it has of the old one, and would complain each time.
-            name = one.ref[len(layout.LEDGERS) :]
-            tracked = repository.list_refs(layout.TRACKED).items()
-            changes += [RefChange(ref, None, tip) for ref, tip in tracked if ref.rpartition("/")[2] == name]
-            return [commit for commit in all_members(repository, one.here) if commit not in kept]
+            rewritten.append(one.here)
     changes.append(RefChange(one.ref, one.there, one.here))
-    return []
+    if not rewritten:
+        return []
+    # It was written anew there: by a purge, or by another clone of the same name. Plain `git fetch` does not replace what it
+    # has of the old one, and would complain each time.
+    changes += [RefChange(ref, None, tip) for ref, tip in tracked.items()]
+    kept = all_members(repository, one.there)
+    return [commit for tip in rewritten for commit in all_members(repository, tip) if commit not in kept]
 
 
 def _purged_in(repository: Repository, tip: str) -> set[str]:
