@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from gittrack.errors import GitFailed, GitUnusable
 
 # 2.31: `rev-parse --path-format=absolute`, ref transactions by `update-ref --stdin` with start and commit.
 OLDEST = (2, 31)
+_PROGRESS = re.compile(
+    rb"(remote: )?(Enumerating|Counting|Compressing|Writing|Receiving|Resolving|Unpacking|Updating) "
+)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -49,6 +55,52 @@ def run_git(
     if check and done.returncode != 0:
         raise git_failed(arguments, done.returncode, done.stderr)
     return done
+
+
+def watch_git(
+    *arguments: str | bytes,
+    cwd: Path | str | None = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """As `run_git` without `check`; on a terminal a person sees how far git is, as git itself would show it."""
+    if not sys.stderr.isatty():
+        return run_git(*arguments, cwd=cwd, stdin=stdin, env=env, check=False)
+    try:
+        process = subprocess.Popen(
+            [b"git", *(os.fsencode(one) for one in arguments)],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(env),
+        )
+    except OSError as error:
+        raise not_started(error, cwd) from None
+    stderr, process.stderr = process.stderr, None
+    assert stderr is not None
+    said = bytearray()
+
+    def pass_on(stream: IO[bytes]) -> None:
+        line = bytearray()
+        # One by one: progress is no line until it ends.
+        while one := stream.read(1):
+            line += one
+            if one in b"\r\n":
+                if _PROGRESS.match(line):
+                    sys.stderr.write(line.decode("utf-8", "replace"))
+                    sys.stderr.flush()
+                else:
+                    said.extend(line)
+                line.clear()
+        said.extend(line)
+
+    listener = threading.Thread(target=pass_on, args=(stderr,), daemon=True)
+    listener.start()
+    out, _ = process.communicate(stdin)
+    listener.join()
+    stderr.close()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, bytes(said))
 
 
 def not_started(error: OSError, cwd: Path | str | None) -> GitUnusable:

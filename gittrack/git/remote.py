@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -71,8 +72,8 @@ def push_refs(
         part = wanted[at : at + _AT_ONCE]
         # Ours are not the user's branches: their pre-push hook has nothing to say about them.
         options = ("--porcelain", "--no-verify", *(["--atomic", *held] if held else []))
-        words = ("push", *options, "--", remote, *(f"{commit}:{ref}" for ref, commit in part))
-        answer = repository.run(*words, env=_asking(), check=False)
+        words = ("push", *_progress(), *options, "--", remote, *(f"{commit}:{ref}" for ref, commit in part))
+        answer = repository.watch(*words, env=_asking())
         lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
         answers = [line for line in lines if len(line) == 3]
         if answer.returncode != 0 and not answers:
@@ -107,6 +108,7 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
     script = "".join(f"{ref}:{target}\n" for ref, target in refs.items()).encode("utf-8", "surrogateescape")
     words = (
         "fetch",
+        *_progress(),
         "--no-tags",
         "--no-prune",
         "--no-write-fetch-head",
@@ -115,7 +117,7 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
         *options,
         "--stdin",
     )
-    done = repository.run(*words, "--", remote, stdin=script, env=_asking(), check=False)
+    done = repository.watch(*words, "--", remote, stdin=script, env=_asking())
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:
         first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:"))), said.strip())
@@ -143,6 +145,10 @@ def fetch_objects(repository: Repository, remote: str, objects: Iterable[str]) -
     words = ("fetch", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
     script = "".join(f"{one}\n" for one in missing).encode("ascii")
     repository.run("-c", "fetch.negotiationAlgorithm=noop", *words, "--", remote, stdin=script, env=env)
+
+
+def _progress() -> tuple[str, ...]:
+    return ("--progress",) if sys.stderr.isatty() else ()
 
 
 def _asking() -> dict[str, str]:

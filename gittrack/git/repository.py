@@ -17,7 +17,7 @@ from gittrack.errors import (
     RepositoryError,
 )
 from gittrack.git.program import environment as git_environment
-from gittrack.git.program import git_version, not_started, run_git
+from gittrack.git.program import git_version, not_started, run_git, watch_git
 
 _FIELDS = (
     "--absolute-git-dir",
@@ -91,6 +91,12 @@ class Repository:
     ) -> subprocess.CompletedProcess[bytes]:
         """One git command in this repository, from the top of its worktree."""
         return run_git(*arguments, cwd=self.root or self.git_dir, stdin=stdin, env=self.environment(env), check=check)
+
+    def watch(
+        self, *arguments: str | bytes, stdin: bytes | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """One git command that may take long, for a person to watch; its exit code is the caller's to look at."""
+        return watch_git(*arguments, cwd=self.root or self.git_dir, stdin=stdin, env=self.environment(env))
 
     def git(
         self,
