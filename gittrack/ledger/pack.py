@@ -131,12 +131,14 @@ def pack_detached(repository: Repository) -> None:
     if repository.setting("gc.auto") == "0":
         return
     with contextlib.suppress(OSError):
-        subprocess.Popen(
-            [sys.executable, "-m", "gittrack", "pack", "--quiet"],
+        # The shell leaves it to itself: as a child of ours it would stay a zombie until training ends.
+        subprocess.run(
+            ["sh", "-c", '"$@" &', "gittrack", sys.executable, "-m", "gittrack", "pack", "--quiet"],
             cwd=repository.root or repository.git_dir,
             env={**os.environ, **repository.environment()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            check=False,
         )
