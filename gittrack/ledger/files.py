@@ -10,6 +10,7 @@ from typing import Any
 
 from gittrack.errors import CorruptRecord
 from gittrack.ledger import layout
+from gittrack.ledger.plain_yaml import plain_yaml
 from gittrack.model.artifact import Artifact
 from gittrack.model.codec import flat_metrics, record_from_dict, record_to_dict, strict
 from gittrack.model.environment import Environment
@@ -99,6 +100,12 @@ def _ignored(path: str) -> str:
 
 
 def to_yaml(plain: object) -> bytes:
+    text = plain_yaml(plain)
+    return library_yaml(plain) if text is None else text.encode("utf-8")
+
+
+def library_yaml(plain: object) -> bytes:
+    """The form of all our YAML, as the library writes it."""
     import yaml
 
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
