@@ -15,6 +15,7 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.model.amendment import TAG_PREFIX
 from gittrack.model.names import check_key, check_run_name
+from gittrack.model.text import check_text, checked_tags
 from gittrack.run import Run, Runs
 from gittrack.settings import Settings, load_settings
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gittrack.index.query import ExperimentSummary
     from gittrack.ledger.compact import Merged
     from gittrack.ledger.fsck import Problem
+    from gittrack.ledger.handle import Ledger
     from gittrack.ledger.pack import Packed
     from gittrack.ledger.purge import Purged
     from gittrack.ledger.read import Damage
@@ -63,6 +65,13 @@ class Project:
         from gittrack.data.depot import Depot
 
         return Depot(self.repo, self.settings.artifacts.remote)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """This clone's ledger: runs at rest in git, and the way in for many at once."""
+        from gittrack.ledger.handle import Ledger
+
+        return Ledger(self.repo, self.settings, os.environ)
 
     def _run(self, state: RunState) -> Run:
         return Run(self.repo, state, self.depot, lambda: self._index.amendments(state.id))
@@ -163,7 +172,6 @@ class Project:
     ) -> Run:
         """Change what is known of a finished run; the change is a commit of its own and the run stays as it was."""
         from gittrack.ledger.write import amend
-        from gittrack.tracking.active import check_text, checked_tags
 
         found = self.get_run(run, deleted=True) if isinstance(run, str) else run
         if found.commit is None:

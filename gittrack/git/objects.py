@@ -116,12 +116,12 @@ class ObjectBatch:
         one.tree = _raw(tree)
         one.parents = [_raw(parent) for parent in parents]
         one.author, one.author_time, one.author_timezone = (
-            _identity(author),
+            identity_bytes(author),
             author.time,
             author.zone,
         )
         one.committer, one.commit_time, one.commit_timezone = (
-            _identity(committer),
+            identity_bytes(committer),
             committer.time,
             committer.zone,
         )
@@ -195,7 +195,7 @@ def _raw(object_id: str) -> ObjectID:
     return ObjectID(object_id.encode("ascii"))
 
 
-def _identity(one: Signature) -> bytes:
+def identity_bytes(one: Signature) -> bytes:
     return one.identity.encode("utf-8", "surrogateescape").replace(b"\n", b" ").replace(b"\0", b"")
 
 

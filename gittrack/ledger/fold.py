@@ -170,13 +170,18 @@ class Known:
     def load(cls, repository: Repository, writer: str, tip: str | None) -> Known:
         if tip is None:
             return cls({})
+        return cls.noted(repository, tip) or cls(all_members(repository, tip))
+
+    @classmethod
+    def noted(cls, repository: Repository, tip: str) -> Known | None:
+        """What was written down, if it is of this tip."""
         try:
             first, *commits = (repository.home / "folded").read_text(encoding="ascii").split()
             if first == tip:
                 return cls(dict.fromkeys(commits))
         except (OSError, UnicodeDecodeError, ValueError):
             pass
-        return cls(all_members(repository, tip))
+        return None
 
     def save(self, repository: Repository, tip: str | None, heads: Iterable[str]) -> None:
         """Keep what matters; failing to write costs a look into the ledger next time."""
@@ -192,6 +197,13 @@ class Known:
             os.replace(name, repository.home / "folded")
         except OSError:
             return
+
+
+def moved(repository: Repository, old: str | None, new: str) -> None:
+    """The ledger grew by runs that no ref leads to: what was noted of its old tip holds for the new one."""
+    known = Known({}) if old is None else Known.noted(repository, old)
+    if known is not None:
+        known.save(repository, new, known.commits)
 
 
 # --- refs that may go

@@ -21,9 +21,10 @@ from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
 from gittrack.model.codec import param_to_json
-from gittrack.model.names import check_experiment, check_key, check_run_name
+from gittrack.model.names import check_experiment, check_run_name
 from gittrack.model.param import flatten
 from gittrack.model.run import Failure, Status
+from gittrack.model.text import check_text, checked_tags
 from gittrack.tracking import media
 from gittrack.tracking.inputs import look_at
 from gittrack.tracking.outputs import Outputs
@@ -409,20 +410,6 @@ def judge(error: BaseException | None) -> tuple[Status, Failure | None]:
 
 def _both_ends(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n...\n{text[-limit // 2 :]}"
-
-
-def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    checked = {}
-    for key, value in tags.items():
-        text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-        checked[check_key("run tag", key)] = check_text(text)
-    return checked
-
-
-def check_text(text: str) -> str:
-    if not isinstance(text, str):
-        raise InvalidValue(f"text is expected, not {type(text).__name__} {text!r:.60}")
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
 
 
 def _failure_event(error: Failure) -> dict[str, Any]:

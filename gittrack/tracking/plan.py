@@ -10,7 +10,7 @@ from gittrack.errors import UsageError
 from gittrack.model.names import check_experiment, check_run_name
 from gittrack.model.param import flatten
 from gittrack.model.run import RunState
-from gittrack.tracking.active import check_text, checked_tags
+from gittrack.model.text import check_text, checked_tags
 
 
 @dataclass(frozen=True, slots=True)

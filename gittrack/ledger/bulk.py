@@ -1,0 +1,231 @@
+"""Many finished runs at once: one `git fast-import` makes their commits and the pages of the ledger that take them in."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from gittrack.errors import CorruptRecord, RefConflict, UsageError
+from gittrack.git.fastimport import FastImport
+from gittrack.git.objects import ObjectBatch, Signature, parse_tree, read_tree
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.chain import PageContent, page_ids, read_pages
+from gittrack.ledger.files import run_files
+from gittrack.ledger.fold import Member, moved, split_pages
+from gittrack.ledger.item import Defaults, check_id, check_item, to_record
+from gittrack.model.codec import state_to_line
+from gittrack.model.environment import Environment
+
+_TRIES = 20
+_NOWHERE = Environment()
+
+# Marks in the stream. Those of members come again once the page that names them is there.
+_PAGE, _UNKNOWN, _FIRST, _MANY = 1, 2, 3, 2 * layout.PAGE_MEMBERS
+
+# The code of runs that name none. The same commit in every clone, for ever.
+_UNKNOWN_BY = Signature("gittrack <gittrack@invalid>", 946_684_800)
+_UNKNOWN_SAYS = """\
+The code of imported runs is not known
+
+Runs that were imported from elsewhere without naming a commit have this one as
+their code. It is empty.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import brought: runs, pages of this clone's ledger, and the newest of these."""
+
+    runs: int
+    pages: int
+    tip: str | None
+
+
+class _Code(NamedTuple):
+    """A commit, how the stream names it, and what of its tree gives way to the files of a run."""
+
+    commit: str
+    parent: str
+    hidden: tuple[str, ...] = ()
+
+
+def import_runs(
+    repository: Repository, writer: str, author: Signature, items: Iterable[Mapping[str, Any]], defaults: Defaults
+) -> Imported:
+    """Put runs into the ledger of `writer`, all of them or none; they get no refs of their own.
+
+    Raises UsageError for an item that is no run, RefConflict when others write to this ledger all the time, GitFailed or OSError
+    when the world does not allow it; then nothing is visible.
+    """
+    ledger = layout.LEDGERS + writer
+    base = repository.resolve(ledger, None)
+    with ExitStack() as stack:
+        stream = stack.enter_context(FastImport(repository))
+        runs = _Runs(repository, stream, defaults)
+        pages = _Pages(stream, writer, author, base)
+        for part in split_pages(runs.members(items)):
+            pages.add(part)
+        runs.check_ids()
+        if not pages.count:
+            return Imported(0, 0, base)
+        made = tip = stream.finish(_PAGE)
+        expected = base
+        for tries in range(_TRIES):
+            try:
+                change_refs(repository, [RefChange(ledger, tip, expected)], "gittrack: import")
+                moved(repository, expected, tip)
+                return Imported(runs.count, pages.count, tip)
+            except RefConflict:
+                # Another process of this clone folded or imported: the same pages, on top of what it made.
+                time.sleep(random.uniform(0, 0.02) * (tries + 1))
+            expected = repository.resolve(ledger, None)
+            again = stack.enter_context(FastImport(repository))
+            pages = _Pages(again, writer, author, expected)
+            for content in _contents(repository, made, base):
+                pages.add([Member(*one) for one in zip(content.page.members, content.lines, strict=True)])
+            tip = again.finish(_PAGE)
+    raise RefConflict(f"{ledger} changes faster than it can be written; try again")
+
+
+def _contents(repository: Repository, tip: str, base: str | None) -> Iterator[PageContent]:
+    """Our pages with members, read back from where they are."""
+    commits, _ = page_ids(repository, tip, () if base is None else {base})
+    for one in read_pages(repository, commits):
+        if isinstance(one, tuple):
+            raise one[1]
+        if one.problem:
+            raise CorruptRecord(f"ledger page {one.page.commit} is damaged: {one.problem}; run 'git fsck'")
+        if one.page.members:
+            yield one
+
+
+class _Pages:
+    """Pages in the stream, each on top of the one before."""
+
+    def __init__(self, stream: FastImport, writer: str, author: Signature, tip: str | None) -> None:
+        self._stream, self._writer, self._author = stream, writer, author
+        self._tip = tip
+        self.count = 0
+
+    def add(self, members: list[Member]) -> None:
+        if self._tip is None:
+            self._commit([], {}, 0)
+        lines = b"".join(one.line + b"\n" for one in members)
+        self._commit([self._tip or "", *(one.commit for one in members)], {layout.LINES: lines}, len(members))
+        self.count += 1
+
+    def _commit(self, parents: list[str], files: dict[str, bytes], runs: int) -> None:
+        self._stream.commit(
+            _PAGE,
+            parents,
+            files,
+            author=self._author,
+            committer=self._author,
+            message=layout.page_message(self._writer, runs, 0).encode("utf-8"),
+            bare=True,
+        )
+        self._tip = f":{_PAGE}"
+
+
+class _Runs:
+    """Run commits in the stream."""
+
+    def __init__(self, repository: Repository, stream: FastImport, defaults: Defaults) -> None:
+        self._repository, self._stream, self._defaults = repository, stream, defaults
+        self._code = lru_cache(maxsize=1024)(self._find_code)
+        self._unknown: _Code | None = None
+        # Of a million ids the hashes alone, in the order of items: eight bytes each.
+        self._ids = array("q")
+        self.count = 0
+
+    def members(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Member]:
+        for item in items:
+            try:
+                member = self._member(item)
+            except UsageError as error:
+                raise UsageError(
+                    f"run {self.count} (from 0) cannot be imported: {error}; nothing was imported"
+                ) from None
+            self.count += 1
+            yield member
+
+    def check_ids(self) -> None:
+        """Raises UsageError when two items are of one id."""
+        if len(set(self._ids)) == len(self._ids):
+            return
+        seen: dict[int, int] = {}
+        for at, one in enumerate(self._ids):
+            if seen.setdefault(one, at) != at:
+                raise UsageError(f"runs {seen[one]} and {at} (from 0) have the same id; nothing was imported")
+
+    def _member(self, plain: object) -> Member:
+        item = check_item(plain)
+        run_id = item.get("id")
+        run_id = uuid.uuid4().hex if run_id is None else check_id(run_id)
+        self._ids.append(hash(run_id))
+        code = self._code_of(item.get("code"))
+        record, histories = to_record(item, run_id, code.commit, self._defaults)
+        files = run_files(record, _NOWHERE, histories)
+        state = record.state()
+        plain_line = state_to_line(state)
+        whole = line = _dump(plain_line)
+        if len(line) > layout.LINE_LIMIT:
+            files[layout.WHOLE_LINE] = whole
+            line = layout.fit_line(plain_line, _dump)
+        mark = _FIRST + self.count % _MANY
+        self._stream.commit(
+            mark,
+            [code.parent],
+            {f"{layout.FOLDER}/{path}": data for path, data in files.items()},
+            author=Signature(record.author, int(record.started)),
+            committer=Signature(record.author, int(record.ended)),
+            message=layout.run_message(state, line).encode("utf-8", "replace"),
+            removed=code.hidden,
+        )
+        return Member(f":{mark}", whole)
+
+    def _code_of(self, revision: object) -> _Code:
+        if revision is None:
+            return self._no_code()
+        if not isinstance(revision, str):
+            raise UsageError(f"code is the id of a commit, not {revision!r:.80}")
+        return self._code(revision)
+
+    def _no_code(self) -> _Code:
+        if self._unknown is None:
+            batch = ObjectBatch(self._repository)
+            tree = batch.folder({})
+            commit = batch.commit(
+                tree=tree, parents=[], author=_UNKNOWN_BY, committer=_UNKNOWN_BY, message=_UNKNOWN_SAYS
+            )
+            self._stream.commit(
+                _UNKNOWN, [], {}, author=_UNKNOWN_BY, committer=_UNKNOWN_BY, message=_UNKNOWN_SAYS.encode("ascii")
+            )
+            self._unknown = _Code(commit, f":{_UNKNOWN}")
+        return self._unknown
+
+    def _find_code(self, revision: str) -> _Code:
+        commit = self._repository.resolve(revision)
+        if commit is None:
+            raise UsageError(f"code {revision!r:.80} is no commit here; fetch it first, or leave it out")
+        names = {name.decode("utf-8", "replace"): mode for name, mode, _ in read_tree(self._repository, commit)}
+        if names.get(layout.FOLDER) != 0o040000:
+            return _Code(commit, commit)
+        folder = self._repository.read_object(f"{commit}:{layout.FOLDER}", "tree")
+        there = (name.decode("utf-8", "replace") for name, _, _ in parse_tree(folder, self._repository.object_format))
+        return _Code(commit, commit, tuple(f"{layout.FOLDER}/{name}" for name in there if name in layout.OURS))
+
+
+def _dump(plain: dict[str, Any]) -> bytes:
+    import orjson
+
+    return orjson.dumps(plain)

@@ -1,0 +1,49 @@
+"""The ledger of this clone, as `Project.ledger` hands it out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gittrack.capture.code import signature
+from gittrack.git.repository import Repository
+from gittrack.ledger.writer import current_writer
+from gittrack.settings import Settings
+
+if TYPE_CHECKING:
+    from gittrack.ledger.bulk import Imported
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Finished runs at rest in git, as far as this clone writes them."""
+
+    _repository: Repository
+    _settings: Settings
+    _environ: Mapping[str, str]
+
+    @cached_property
+    def writer(self) -> str:
+        """The name under which this clone writes; raises SettingsError, OSError."""
+        return current_writer(self._repository, self._environ).name
+
+    def import_runs(self, items: Iterable[Mapping[str, Any]]) -> Imported:
+        """Take in finished runs from elsewhere, all of them or none; see docs/guide/python.md for what an item holds.
+
+        Items are read one by one, so there may be a million. Raises UsageError, with the position of the item, for one that is no
+        run.
+
+            project.ledger.import_runs({"name": row.name, "metrics": {"acc": row.acc}} for row in rows)
+        """
+        from gittrack.ledger.bulk import import_runs
+        from gittrack.ledger.item import Defaults
+
+        now = time.time()
+        author = signature(self._repository, self._environ, now=now)
+        defaults = Defaults(
+            self._settings.experiment, author.identity, round(now, 6), tuple(self._settings.environment.mask)
+        )
+        return import_runs(self._repository, self.writer, author, items, defaults)
