@@ -124,4 +124,5 @@ def _json(done: Shared) -> dict[str, Any]:
         "refused": dict(done.refused),
         "absent": dict(done.absent),
         "held_back": done.held_back,
+        "note": done.note,
     }
