@@ -143,7 +143,7 @@ def _vary(
         name=name_from_id(run_id),
         started=started,
         ended=ended,
-        params=_params(dice),
+        params=params(dice),
         summary={key: summarize(curve) for key, curve in sorted(curves.items())},
         attempts=(replace(pattern.attempts[0], started=started, ended=ended),),
     )
@@ -156,7 +156,7 @@ METRICS = (
 )
 
 
-def _params(dice: random.Random) -> dict[str, float | int | str | bool]:
+def params(dice: random.Random) -> dict[str, float | int | str | bool]:
     """Ten, of the kinds that a search varies."""
     return {
         "lr": 10 ** dice.uniform(-5, -1),

@@ -74,7 +74,9 @@ def import_runs(
         pages = _Pages(stream, writer, author, base)
         for part in split_pages(runs.members(items)):
             pages.add(part)
-        runs.check_ids()
+        twice = runs.ids.twice()
+        if twice is not None:
+            raise UsageError(f"runs {twice[0]} and {twice[1]} (from 0) have the same id; nothing was imported")
         if not pages.count:
             return Imported(0, 0, base)
         made = tip = stream.finish(_PAGE)
@@ -136,6 +138,27 @@ class _Pages:
         self._tip = f":{_PAGE}"
 
 
+class _Ids:
+    """Which ids there were, and where, in sixteen bytes each: there may be a million."""
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(256)]
+
+    def add(self, run_id: str, at: int) -> None:
+        # 64 bits: that two of a million meet by chance is as likely as 1 in 40 million.
+        value = hash(run_id)
+        self._parts[value & 255].extend((value, at))
+
+    def twice(self) -> tuple[int, int] | None:
+        """The places of two that are the same."""
+        for part in self._parts:
+            seen: dict[int, int] = {}
+            for value, at in zip(part[::2], part[1::2], strict=True):
+                if seen.setdefault(value, at) != at:
+                    return seen[value], at
+        return None
+
+
 class _Runs:
     """Run commits in the stream."""
 
@@ -143,8 +166,7 @@ class _Runs:
         self._repository, self._stream, self._defaults = repository, stream, defaults
         self._code = lru_cache(maxsize=1024)(self._find_code)
         self._unknown: _Code | None = None
-        # Of a million ids the hashes alone, in the order of items: eight bytes each.
-        self._ids = array("q")
+        self.ids = _Ids()
         self.count = 0
 
     def members(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Member]:
@@ -158,20 +180,11 @@ class _Runs:
             self.count += 1
             yield member
 
-    def check_ids(self) -> None:
-        """Raises UsageError when two items are of one id."""
-        if len(set(self._ids)) == len(self._ids):
-            return
-        seen: dict[int, int] = {}
-        for at, one in enumerate(self._ids):
-            if seen.setdefault(one, at) != at:
-                raise UsageError(f"runs {seen[one]} and {at} (from 0) have the same id; nothing was imported")
-
     def _member(self, plain: object) -> Member:
         item = check_item(plain)
         run_id = item.get("id")
         run_id = uuid.uuid4().hex if run_id is None else check_id(run_id)
-        self._ids.append(hash(run_id))
+        self.ids.add(run_id, self.count)
         code = self._code_of(item.get("code"))
         record, histories = to_record(item, run_id, code.commit, self._defaults)
         files = run_files(record, _NOWHERE, histories)

@@ -126,3 +126,11 @@ def test_percentiles_and_turns() -> None:
     found = interleaved({"a": lambda: measure("a"), "b": lambda: measure("b")}, 2)
     assert "".join(order) == "baabba"
     assert found["a"].values == (3.0, 6.0)
+
+
+def test_many_runs_print_their_rows(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--runs", "30", "--folder", str(tmp_path)]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for what in ("bulk import of 30 runs, each", "disk per run, 30 runs as imported"):
+        assert any(line.startswith(what) for line in lines), f"no row says {what!r}"
+    assert not list(tmp_path.iterdir()), "what was made stays behind"
