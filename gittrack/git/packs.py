@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import subprocess
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack.git.program import git_version
+from gittrack.git.program import environment, git_failed, git_version
 from gittrack.git.repository import Repository
 
 _MARK = "gittrack"
@@ -85,16 +86,39 @@ def join_packs(repository: Repository, packs: Sequence[Pack]) -> None:
             _remove(one)
 
 
-def rewrite_without(repository: Repository, gone: set[str]) -> int:
-    """Objects that nothing reaches any more leave our packs and the loose files; returns how many left."""
-    left = 0
+def reached(repository: Repository, objects: Collection[str]) -> set[str]:
+    """Those of the objects that a ref, a reflog, an index or a worktree leads to; goes through all there is."""
+    if not objects:
+        return set()
+    words = ("rev-list", "--objects", "--no-object-names", "--all", "--reflog", "--indexed-objects")
+    with subprocess.Popen(
+        ["git", *words],
+        cwd=repository.root or repository.git_dir,
+        env=environment(repository.environment()),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        found = {name for line in process.stdout if (name := line.strip().decode("ascii")) in objects}
+    if process.returncode != 0:
+        raise git_failed(words, process.returncode, b"objects are missing; see 'git fsck'")
+    return found
+
+
+def rewrite_without(repository: Repository, gone: set[str], *, before: float) -> int:
+    """Objects that nothing reaches any more leave our packs and the loose files; returns how many left.
+
+    `before` is when that was found out: what somebody wrote since then, as a file of its own, stays.
+    """
+    left: set[str] = set()
     for one in own_packs(repository):
         listed = repository.git("show-index", stdin=one.path.with_suffix(".idx").read_bytes()).splitlines()
         ids = [line.split()[1].decode("ascii") for line in listed]
         here = gone.intersection(ids)
         if not here:
             continue
-        left += len(here)
+        left |= here
         rest = "".join(f"{object_id}\n" for object_id in ids if object_id not in gone).encode("ascii")
         kept = (
             _keep(repository, repository.git("pack-objects", "-q", str(_folder(repository) / "pack"), stdin=rest))
@@ -105,10 +129,14 @@ def rewrite_without(repository: Repository, gone: set[str]) -> int:
             _remove(one)
     for object_id in gone:
         path = repository.common_dir / "objects" / object_id[:2] / object_id[2:]
-        if path.exists():
-            path.unlink()
-            left += 1
-    return left
+        try:
+            # A file's time may be some milliseconds behind the clock.
+            if path.stat().st_mtime < before - 0.1:
+                path.unlink()
+                left.add(object_id)
+        except FileNotFoundError:
+            continue
+    return len(left)
 
 
 def _keep(repository: Repository, printed: bytes) -> set[Path]:

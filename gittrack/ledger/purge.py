@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gittrack.errors import CorruptRecord, PurgeNotPushed
+from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed
 from gittrack.git.objects import ObjectBatch, Signature, publish
-from gittrack.git.packs import rewrite_without
+from gittrack.git.packs import reached, rewrite_without
 from gittrack.git.refs import RefChange
 from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, Purge, page_ids, read_pages
-from gittrack.ledger.fold import Known, Member, fold, write_pages
+from gittrack.ledger.fold import Member, fold, write_pages
 from gittrack.ledger.follow import fetched, only_purged_is_missing
 from gittrack.ledger.read import Damage, read_members
 
@@ -47,35 +47,33 @@ def purge(
     if len(contents) != len(pages):
         raise CorruptRecord(f"{ledger} cannot be read whole; run 'gittrack fsck' and mend it first")
     first = next((at for at, one in enumerate(contents) if _has(repository, one, runs)), len(contents))
+    of = _commits_of(repository, runs)
+    old = {one.page.commit for one in contents[first:]}
     kept: list[Member] = []
-    gone: list[str] = []
     purges = [purge for one in contents[first:] for purge in one.purges]
     for one in contents[first:]:
         for member, run in _members(repository, one):
-            if run in runs:
-                gone.append(member.commit)
-            else:
+            if run not in runs:
                 kept.append(member)
     now = time.time()
     purges += [Purge(run, author.identity, now, reason) for run in sorted(runs)]
     batch = ObjectBatch(repository)
     base = contents[first - 1].page.commit if first else None
     new = write_pages(repository, batch, writer, base, kept, author, purges=purges)
+    # Where plain `git fetch` put this ledger as it was; one that has more than ours stays.
     refs = {
         ref: tip
         for ref, tip in repository.list_refs(layout.RUNS, layout.TRACKED).items()
-        if _names(ref, runs) or (ref.startswith(layout.TRACKED) and ref.endswith(f"/{writer}"))
+        if _names(ref, runs) or (ref.startswith(layout.TRACKED) and tip in old)
     }
-    gone += [tip for ref, tip in refs.items() if layout.parse_run_ref(ref) is not None]
+    of.update({tip: named[1] for ref, tip in refs.items() if (named := layout.parse_run_ref(ref)) is not None})
     changes = [RefChange(ledger, new, folded.tip), *(RefChange(ref, None, tip) for ref, tip in refs.items())]
     publish(repository, batch, changes, "gittrack: purge")
-    known = Known({one.commit: None for one in kept})
-    known.save(repository, new, repository.list_refs(layout.RUNS).values())
-    there = _still_reached(repository, runs, contents[first:], gone)
+    started = time.time()
+    there = _still_reached(repository, of)
     objects = 0
     if free:
-        old = [one.page.commit for one in contents[first:]]
-        objects = rewrite_without(repository, _unreachable(repository, [*gone, *old]))
+        objects = rewrite_without(repository, _only_of(repository, [*of, *old]), before=started)
     return Purged(ledger, folded.tip, new, objects, there)
 
 
@@ -105,33 +103,48 @@ def _members(repository: Repository, content: PageContent) -> list[tuple[Member,
     return found
 
 
-def _still_reached(
-    repository: Repository, runs: Collection[str], contents: Sequence[PageContent], gone: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
+def _commits_of(repository: Repository, runs: Collection[str]) -> dict[str, str]:
+    """Every commit that any ledger here has of these runs, and which run it is of."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for tip in repository.list_refs(layout.LEDGERS, layout.TRACKED).values():
+        try:
+            pages = [one for one in page_ids(repository, tip)[0] if one not in seen]
+        except GitFailed:
+            # It is no ledger, whatever it is.
+            continue
+        seen.update(pages)
+        for content in read_pages(repository, pages):
+            if isinstance(content, PageContent) and _has(repository, content, runs):
+                members = _members(repository, content)
+                found.update({member.commit: run for member, run in members if run in runs})
+    return found
+
+
+def _still_reached(repository: Repository, of: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Refs from which a purged run can still be had: a git tag, another writer's ledger, a run that used it."""
-    of: dict[str, str] = {}
-    for one in contents:
-        of.update({member.commit: run for member, run in _members(repository, one) if run in runs})
-    found: dict[str, dict[str, None]] = {}
-    for commit in dict.fromkeys(gone):
-        listed = repository.git("for-each-ref", f"--contains={commit}", "--format=%(refname)")
-        refs = listed.decode("utf-8", "replace").splitlines()
+    commits: dict[str, list[str]] = {}
+    for commit, run in of.items():
+        commits.setdefault(run, []).append(f"--contains={commit}")
+    found = {}
+    for run, words in commits.items():
+        listed = repository.git("for-each-ref", *words, "--format=%(refname)")
+        refs = tuple(listed.decode("utf-8", "replace").splitlines())
         if refs:
-            found.setdefault(of.get(commit, commit), {}).update(dict.fromkeys(refs))
-    return {run: tuple(refs) for run, refs in found.items()}
+            found[run] = refs
+    return found
 
 
-def _unreachable(repository: Repository, commits: Sequence[str]) -> set[str]:
-    """Objects that only these commits, no more reached by any ref, lead to."""
+def _only_of(repository: Repository, commits: Iterable[str]) -> set[str]:
+    """Objects that these commits lead to, and that nothing leads to any more which any ref reaches."""
     found: set[str] = set()
     unique = list(dict.fromkeys(commits))
     for at in range(0, len(unique), _AT_ONCE):
         script = "".join(f"{one}\n" for one in unique[at : at + _AT_ONCE]).encode("ascii")
-        # Whatever a reflog, an index or another worktree still needs stays.
-        words = ("rev-list", "--objects", "--stdin", "--not", "--all", "--reflog", "--indexed-objects")
-        listed = repository.git(*words, stdin=script)
+        listed = repository.git("rev-list", "--objects", "--stdin", "--not", "--all", stdin=script)
         found.update(line.split(b" ", 1)[0].decode("ascii") for line in listed.splitlines())
-    return found
+    # What comes after `--not` hides only its own commits and the trees at the edge: a file that another run has too is there still.
+    return found - reached(repository, found)
 
 
 # --- on the remote
