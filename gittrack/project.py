@@ -439,18 +439,22 @@ class Project:
         data: bool = True,
         everything: bool = False,
         summaries: bool = False,
+        released: bool = False,
         experiment: str | None = None,
         since: str | None = None,
     ) -> Shared:
         """Runs of a git remote that are new here, with their data; `everything`: also what older runs still lack.
 
-        `experiment` and `since` choose runs whose data come; the runs come all. `summaries`: what tables show, and no files.
+        `released`: also what `gc` let go, of whatever run. `experiment` and `since` choose runs whose data come; the runs come
+        all. `summaries`: what tables show, and no files.
         """
         from gittrack.share import fetch
 
         only = _chosen(experiment, since)
         data = data and not summaries
-        return fetch(self._clone(), remote, data=data, everything=everything, only=only, summaries=summaries)
+        return fetch(
+            self._clone(), remote, data=data, everything=everything, released=released, only=only, summaries=summaries
+        )
 
     def create_bundle(
         self,

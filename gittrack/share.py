@@ -23,6 +23,8 @@ from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
 
+_LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
+
 
 class Named(NamedTuple):
     """A run that moved."""
@@ -89,7 +91,7 @@ def push(
     absent: dict[str, str] = {}
     back: set[str] = set()
     if data:
-        needed = _wanted(clone.depot, needed_objects(repository, states.values()))
+        needed = _for_push(clone.depot, needed_objects(repository, states.values()), outgoing.runs.keys())
         if needed:
             objects, bytes_, absent, back = _send(clone.depot, needed)
         unsent.note(back, done=states.keys() - back)
@@ -131,17 +133,20 @@ def _send(depot: Depot, needed: Sequence[Needed]) -> tuple[int, int, dict[str, s
         raise RemoteUnusable(
             f"the data of {runs:,} {'run' if runs == 1 else 'runs'} cannot be pushed: {error}; or push without data (--no-data)"
         ) from None
+    from gittrack.pointers.transfer import MISSING
+
     done = depot.send([one.pointer for one in needed], remote)
+    released = released_objects(depot.repository)
     absent: dict[str, str] = {}
     back: set[str] = set()
     if done.failed:
         for one in needed:
-            objects, lists = depot.objects([one.pointer])
-            reason = next((done.failed[oid] for oid in objects if oid in done.failed), None)
-            if one.pointer.oid in lists:
-                reason = reason or lists[one.pointer.oid]
-            if reason is not None:
-                absent[str(one)] = reason
+            # Of a folder whose list is not here the list alone: where the remote has that, it has its files.
+            objects, _ = depot.objects([one.pointer])
+            failed = next((oid for oid in objects if oid in done.failed), None)
+            if failed is not None:
+                gone = failed in released and done.failed[failed] == MISSING
+                absent[str(one)] = _LET_GO if gone else done.failed[failed]
                 back.add(one.run.id)
     return done.done, done.bytes, absent, back
 
@@ -152,13 +157,14 @@ def fetch(
     *,
     data: bool = True,
     everything: bool = False,
+    released: bool = False,
     only: Callable[[RunState], bool] | None = None,
     summaries: bool = False,
 ) -> Shared:
     """Runs that are new on the remote, and their data; `everything`: the data of all other runs too, where they lack any.
 
-    `only` chooses runs whose data are to come; the runs themselves come all, for a ledger is one thing. `summaries`: of the
-    runs only what tables show; the rest comes when it is read.
+    `released`: also what `gc` let go here, where the DVC remote has it. `only` chooses runs whose data are to come; the runs
+    themselves come all, for a ledger is one thing. `summaries`: of the runs only what tables show; the rest comes when it is read.
     """
     repository = clone.repository
     name = choose_remote(repository, remote)
@@ -170,13 +176,21 @@ def fetch(
     arrived = [Named(*one) for one in index.since(before)]
     came = Came()
     absent: dict[str, str] = {}
+    notes = [taken.note]
     if data:
         ids = [one.id for one in arrived]
-        if everything:
+        if everything or released:
             ids = [state.id for state in index.select(deleted=True)]
         states = (state for state in index.states(ids) if state.commit is not None and (only is None or only(state)))
-        came, absent = _bring(clone.depot, _wanted(clone.depot, needed_objects(repository, states)))
-    return Shared(name, tuple(arrived), came.objects, came.bytes, taken.refused, absent, note=taken.note)
+        wanted, let_go = _wanted(clone.depot, needed_objects(repository, states))
+        came, absent = _bring(clone.depot, wanted)
+        if released and let_go:
+            back, lost, gone = _bring_back(clone.depot, let_go)
+            came, absent = came.and_more(back), {**absent, **lost}
+            notes.append(gone)
+    return Shared(
+        name, tuple(arrived), came.objects, came.bytes, taken.refused, absent, note="; ".join(filter(None, notes))
+    )
 
 
 def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str]]:
@@ -186,6 +200,10 @@ def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str
         return depot.bring([one.pointer for one in before], what="data of runs"), {}
     except GittrackError:
         pass
+    silence = depot.ask(one.pointer.oid for one in before).silence
+    if silence:
+        # One cause for all, so that nobody is asked for each.
+        return Came(), {str(one): silence for one in before}
     came = Came()
     absent: dict[str, str] = {}
     for one in before:
@@ -196,10 +214,32 @@ def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str
     return came, absent
 
 
-def _wanted(depot: Depot, needed: Iterable[Needed]) -> list[Needed]:
-    """Without what was let go here on purpose and has not come back: that is missing to nobody."""
+def _bring_back(depot: Depot, released: Sequence[Needed]) -> tuple[Came, dict[str, str], str]:
+    """What `gc` let go, as far as the remote has it; with what to say of the rest, which nobody can bring."""
+    there = depot.ask(one.pointer.oid for one in released)
+    if there.silence:
+        return Came(), {str(one): there.silence for one in released}, ""
+    came, absent = _bring(depot, [one for one in released if one.pointer.oid in there.sizes])
+    gone = sum(one.pointer.oid not in there.sizes for one in released)
+    note = f"of what 'gittrack gc' let go, {gone:,} {'file or folder is' if gone == 1 else 'files or folders are'} on no remote"
+    return came, absent, note if gone else ""
+
+
+def _for_push(depot: Depot, needed: Iterable[Needed], outgoing: Collection[str]) -> list[Needed]:
+    """What is to be on the remote: of runs that nobody has yet everything, also what was let go here."""
+    needed = list(needed)
+    fresh = [one for one in needed if one.run.id in outgoing]
+    return fresh + _wanted(depot, [one for one in needed if one.run.id not in outgoing])[0]
+
+
+def _wanted(depot: Depot, needed: Iterable[Needed]) -> tuple[list[Needed], list[Needed]]:
+    """What is to be here; and what was let go here on purpose and has not come back, which is missing to nobody."""
     released = released_objects(depot.repository)
-    return [one for one in needed if one.pointer.oid not in released or depot.here(one.pointer)]
+    wanted: list[Needed] = []
+    let_go: list[Needed] = []
+    for one in needed:
+        (let_go if one.pointer.oid in released and not depot.here(one.pointer) else wanted).append(one)
+    return wanted, let_go
 
 
 class _Note:

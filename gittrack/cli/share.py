@@ -80,11 +80,27 @@ def fetch(
 @_no_data
 @experiment_option_of("Data of this experiment only; runs come all.")
 @_since
+@click.option("--released", is_flag=True, help="Also what 'gittrack gc' let go here, where the remote has it.")
 @json_option
 @click.pass_obj
-def pull(app: App, remote: str | None, no_data: bool, experiment: str | None, since: str | None, as_json: bool) -> None:
-    """Get new runs as `fetch` does, and the data of all runs that are not here yet."""
-    done = app.project.fetch(remote, data=not no_data, everything=True, experiment=experiment, since=since)
+def pull(
+    app: App,
+    remote: str | None,
+    no_data: bool,
+    experiment: str | None,
+    since: str | None,
+    released: bool,
+    as_json: bool,
+) -> None:
+    """Get new runs as `fetch` does, and the data of all runs that are not here yet.
+
+    What 'gittrack gc' let go here stays away, unless it is asked for.
+    """
+    if released and no_data:
+        raise click.UsageError("choose one of --released and --no-data")
+    done = app.project.fetch(
+        remote, data=not no_data, everything=True, released=released, experiment=experiment, since=since
+    )
     _tell(app, done, "pulled", "from", as_json)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,19 @@ class Came:
         return Came(self.objects + other.objects, self.bytes + other.bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Which objects the remote `name` has, with their sizes; `silence` is why it could not be asked.
+
+    `configured` is False where there is no remote at all, so that nothing can lie on one.
+    """
+
+    name: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    silence: str = ""
+    configured: bool = True
+
+
 @dataclass(frozen=True)
 class Depot:
     """`remote_name` is the DVC remote of the settings; None means DVC's default."""
@@ -52,6 +66,23 @@ class Depot:
                 "work in a clone with files"
             )
         return open_remote(self.repository.root, self.remote_name, common_dir=self.repository.common_dir)
+
+    def ask(self, oids: Iterable[str]) -> Answer:
+        """Which objects the remote has; never raises for a remote that does not answer."""
+        from gittrack.pointers.remote import is_configured
+        from gittrack.pointers.transfer import present
+
+        root, common_dir = self.repository.root, self.repository.common_dir
+        configured = True
+        try:
+            configured = root is None or is_configured(root, self.remote_name, common_dir=common_dir)
+            remote = self.remote()
+            if remote.is_local and not os.path.isdir(remote.path):
+                # Perhaps not mounted: that nothing is there would be a guess.
+                return Answer(remote.name, silence=f"the folder of remote {remote.name!r}, {remote.path}, is not there")
+            return Answer(remote.name, present(remote, oids))
+        except (GittrackError, OSError) as error:
+            return Answer(silence=str(error), configured=configured)
 
     # --- in
 

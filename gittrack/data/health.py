@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from gittrack.data.depot import Depot
+from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import CorruptRecord, GittrackError
@@ -72,7 +71,7 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
         return
     released = released_objects(depot.repository)
     asked = {oid for one in findings if not one.is_released(released) for oid in one.objects}
-    there, silence = _on_remote(depot, asked) if asked else ({}, "")
+    answer = depot.ask(asked) if asked else Answer()
     tags = registered_commits(depot.repository)
     for one in findings:
         run = one.needed.run
@@ -81,14 +80,12 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
         damaged = any(health is Health.DAMAGED for health in one.objects.values())
         if one.is_released(released):
             yield Problem(where, "its bytes were let go by 'gittrack gc'", "", harmless=True)
-        elif one.objects.keys() <= there.keys():
-            step = (
-                f"'gittrack fsck --repair' fetches it from remote {there[next(iter(one.objects))]!r}, and verifies it"
-            )
+        elif one.objects.keys() <= answer.sizes.keys():
+            step = f"'gittrack fsck --repair' fetches it from remote {answer.name!r}, and verifies it"
             yield Problem(where, f"{one.sentence()}, and on the remote", step, harmless=not damaged)
-        elif silence:
+        elif answer.silence:
             yield Problem(
-                where, one.sentence(), f"the remote could not be asked ({silence}); ask again when it answers"
+                where, one.sentence(), f"the remote could not be asked ({answer.silence}); ask again when it answers"
             )
         else:
             yield Problem(
@@ -96,18 +93,6 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
                 f"{one.sentence()}, and on no remote",
                 "push it from a clone that has it ('gittrack push' there), or log it again ('gittrack artifact add')",
             )
-
-
-def _on_remote(depot: Depot, oids: set[str]) -> tuple[dict[str, str], str]:
-    from gittrack.pointers.transfer import present
-
-    try:
-        remote = depot.remote()
-        if remote.is_local and not Path(remote.path).is_dir():
-            return {}, f"its folder {remote.path} is not there"
-        return dict.fromkeys(present(remote, oids), remote.name), ""
-    except (GittrackError, OSError) as error:
-        return {}, str(error)
 
 
 @dataclass(frozen=True, slots=True)

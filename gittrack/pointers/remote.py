@@ -99,6 +99,13 @@ def base_remote(root: Path, name: str | None = None, *, common_dir: Path | None 
     return remotes[0] if len(remotes) == 1 else None
 
 
+def is_configured(root: Path, name: str | None = None, *, common_dir: Path | None = None) -> bool:
+    """Whether there is any remote that could hold the data of runs; raises RemoteUnusable where nobody can tell."""
+    if name is not None:
+        return True
+    return (root / ".dvc").is_dir() and any(one != FARM for one in _config(root, common_dir).get("remote", {}))
+
+
 def open_remote(root: Path, name: str | None = None, *, common_dir: Path | None = None) -> Remote:
     """Where the data of runs lie: DVC's remote `gittrack`, else a folder of that name below the project's own.
 

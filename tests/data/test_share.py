@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.data.needed import needed_objects
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.project import Project
 from tests.data.conftest import Bench, large
@@ -113,26 +114,76 @@ def test_changes_on_both_sides_come_together(team: Bench) -> None:
     ]
 
 
-def test_data_that_were_let_go_hold_no_run_back(team: Bench) -> None:
-    team.run("old", {"m.bin": large("m")})
+def keep_nothing(team: Bench) -> None:
     team.repo.write(".gittrack/config.yaml", "artifacts: {retention: {keep_last: 0}}\n")
-    team.repo.commit()
-    team.repo.gittrack("gc")
-    assert "1 run pushed" in team.repo.gittrack("push").stdout
+    team.repo.commit("Keep nothing")
+
+
+def send_data(team: Bench) -> None:
+    """The bytes of all runs to the DVC remote, and no run."""
+    needed = needed_objects(team.project.repo, team.project._all_states())
+    depot = team.project.depot
+    depot.send([one.pointer for one in needed], depot.remote())
+
+
+def test_a_run_whose_only_bytes_were_let_go_stays_back(team: Bench) -> None:
+    team.run("old", {"m.bin": large("m")})
+    keep_nothing(team)
+    team.project.gc()
+    done = team.repo.gittrack("push", check=False)
+    assert done.returncode == 1
+    assert "no new runs" in done.stdout
+    assert "'gittrack gc' let it go here" in done.stderr
+    assert "1 run stays here" in done.stderr
+    assert "1 run pushed" in team.repo.gittrack("push", "--no-data").stdout
+    # It is there now: what nobody can bring keeps no later push from succeeding.
+    assert "no new runs" in team.repo.gittrack("push").stdout
     assert team.repo.gittrack("fsck").returncode == 0
 
 
-def test_neither_repair_nor_pull_brings_back_what_was_let_go(team: Bench) -> None:
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_a_run_whose_bytes_were_let_go_and_are_on_the_remote_goes(team: Bench, folder: bool) -> None:
+    if folder:
+        team.repo.write("out/set/1.bin", large("1"))
+        with team.project.start_run("old") as run:
+            run.log_artifacts("out/set", name="set")
+    else:
+        team.run("old", {"m.bin": large("m")})
+    send_data(team)
+    keep_nothing(team)
+    team.project.gc()
+    assert team.objects() == []
+    assert "1 run pushed" in team.repo.gittrack("push").stdout
+
+
+def test_repair_and_pull_leave_what_was_let_go_unless_it_is_asked_for(team: Bench) -> None:
     team.run("old", {"m.bin": large("m")}, model="m.bin")
+    team.run("other", {"n.bin": large("n")}, other="n.bin")
     team.repo.gittrack("push")
-    team.repo.write(".gittrack/config.yaml", "artifacts: {retention: {keep_last: 0}}\n")
-    team.repo.commit()
+    keep_nothing(team)
     team.repo.gittrack("gc")
     team.repo.gittrack("fsck", "--repair")
-    team.repo.gittrack("pull")
+    assert team.repo.gittrack_json("pull")["objects"] == 0
     assert team.objects() == []
-    # Who asks for it gets it all the same.
+    # Who reads one gets it all the same.
     assert team.project.artifact("model").read_bytes() == large("m")
+    assert team.repo.gittrack_json("pull", "--released")["objects"] == 1
+    assert len(team.objects()) == 2
+    assert team.repo.gittrack("pull", "--released", "--no-data", check=False).returncode == 2
+
+
+def test_what_was_let_go_and_is_on_no_remote_is_told_and_no_failure(team: Bench) -> None:
+    team.run("old", {"m.bin": large("m")})
+    team.run("kept", {"n.bin": large("n")})
+    team.repo.gittrack("push")
+    keep_nothing(team)
+    team.project.gc()
+    for path in (team.repo.path.parent / "store").rglob("*"):
+        if path.is_file() and path.read_bytes() == large("m"):
+            path.unlink()
+    done = team.project.fetch(everything=True, released=True)
+    assert (done.objects, done.complete) == (1, True)
+    assert "1 file or folder is on no remote" in done.note
 
 
 def test_what_was_made_and_read_again_goes_from_the_cache_too(team: Bench) -> None:
