@@ -114,11 +114,10 @@ class RunFolder:
         """
         beyond = beyond or {}
         try:
-            data = [path.read_bytes() for path in self.journals()]
-            names = [
-                scan(one[: beyond.get(str(path), 0)]).names for path, one in zip(self.journals(), data, strict=True)
-            ]
-            data = [one[beyond.get(str(path), 0) :] for path, one in zip(self.journals(), data, strict=True)]
+            # Listed once: a run that ends meanwhile takes its folder away.
+            whole = [(beyond.get(str(path), 0), path.read_bytes()) for path in self.journals()]
+            names = [scan(one[:at]).names for at, one in whole]
+            data = [one[at:] for at, one in whole]
             last_word = b"" if beyond else self.last_word()
             if last_word:
                 data.append(last_word)
