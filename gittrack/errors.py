@@ -25,6 +25,7 @@
     ├── SourceChanged                a file changes while it is read
     ├── ObjectMissing                an object of the store that is not here (also a LookupError)
     ├── RemoteUnusable               no DVC remote, or one that cannot be reached or refuses us
+    ├── OnlyCopy                     what would be removed is on no remote
     └── GateRefused               4  a gate said no
         └── DirtyTree                knows the files
 
@@ -54,6 +55,7 @@ __all__ = [
     "NoCommitYet",
     "NotARepository",
     "ObjectMissing",
+    "OnlyCopy",
     "PurgeNotPushed",
     "RefConflict",
     "RemoteUnusable",
@@ -181,6 +183,10 @@ class SourceChanged(GittrackError):
 
 
 class ObjectMissing(GittrackError, LookupError):
+    pass
+
+
+class OnlyCopy(GittrackError):
     pass
 
 

@@ -532,20 +532,36 @@ class Project:
     # --- health
 
     def plan_gc(self) -> GcPlan:
-        """What `gittrack gc` would free, by the retention policy of the settings."""
+        """What `gittrack gc` would free, by the retention policy of the settings, and what of it the remote has."""
+        from gittrack.data.gc import ask_remote
+
+        plan = self._plan_gc()
+        ask_remote(self.depot, plan)
+        return plan
+
+    def _plan_gc(self) -> GcPlan:
         from gittrack.data.gc import plan_gc
 
         return plan_gc(self.depot, self._whole_states, self.settings.artifacts.retention, direction=self._direction)
 
-    def gc(self) -> tuple[GcPlan, Freed]:
-        """Free it; nobody stores anything meanwhile. Raises RunBusy when others do so all the time."""
-        from gittrack.data.gc import run_gc
+    def gc(self, *, force: bool = False) -> tuple[GcPlan, Freed]:
+        """Free it; nobody stores anything meanwhile.
+
+        Raises OnlyCopy, unless `force`, where there is a remote and it does not have what runs would lose; OSError where
+        nothing can be written; RunBusy when others store things all the time.
+        """
+        from gittrack.data.gc import ask_remote, run_gc
         from gittrack.pointers.lock import collecting
 
+        # Who trains must not wait for the remote, so it is asked before.
+        answer = None if force else ask_remote(self.depot, self._plan_gc())
         with collecting(self.depot.store.places.keep) as alone:
             if not alone:
                 raise RunBusy("other processes are storing artifacts; try again when they are done")
-            plan = self.plan_gc()
+            plan = self._plan_gc()
+            if answer is not None:
+                ask_remote(self.depot, plan, answer)
+                plan.refuse_only_copies()
             return plan, run_gc(self.depot, plan)
 
     def _whole_states(self) -> list[RunState]:

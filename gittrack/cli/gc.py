@@ -10,7 +10,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.data.gc import Doomed, GcPlan
-from gittrack.errors import GittrackError
+from gittrack.errors import GittrackError, OnlyCopy
 from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape
 
@@ -20,6 +20,7 @@ _LISTED = 50
 @click.command(short_help="free room: artifacts that no rule keeps")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only list what would go, and how much that frees.")
+@click.option("--force", is_flag=True, help="Also what no remote has, or when the remote cannot be asked.")
 @click.option("--purge", is_flag=True, help="Delete these runs for good, from this clone's ledger too.")
 @click.option("--reason", metavar="TEXT", default="", help="Why they are purged; others can read it.")
 @click.option("--merge-ledgers", is_flag=True, help="Take in the ledgers of clones that are gone.")
@@ -35,6 +36,7 @@ def gc(
     app: App,
     runs: tuple[str, ...],
     dry_run: bool,
+    force: bool,
     purge: bool,
     reason: str,
     merge_ledgers: bool,
@@ -48,6 +50,7 @@ def gc(
 
     Runs themselves stay, and whatever a git tag, an active run or a pointer on a branch names.
     Without a rule only what no run names goes: leftovers of killed processes, copies for reading.
+    Where there is a DVC remote, nothing goes that it does not have, unless with --force.
 
     With --purge the runs that are named go for good, with all that was said of them.
     """
@@ -68,13 +71,18 @@ def gc(
         app.console.lines(_listing(plan.objects))
         copies = counted(len(plan.views), "copy", "copies")
         app.console.line(f"would free {size(plan.freed)} in {counted(len(plan.objects), 'object')} and {copies}")
+        try:
+            plan.refuse_only_copies()
+        except OnlyCopy as error:
+            app.console.note(f"without --force it would be refused: {error}")
         return
-    plan, done = project.gc()
+    plan, done = project.gc(force=force)
     if as_json:
         app.console.json({"freed": done.bytes, "objects": done.objects, "temporaries": done.temporaries})
     else:
         app.console.line(f"freed {size(done.bytes)} in {counted(done.objects, 'object')}")
         _tell_shared(app, plan)
+        _tell_only_copies(app, plan)
 
 
 def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str | None, as_json: bool) -> None:
@@ -116,11 +124,24 @@ def _tell_shared(app: App, plan: GcPlan) -> None:
         app.console.note(f"{left:,} of them stay in DVC's cache, as data of the project; 'dvc gc' collects those")
 
 
+def _tell_only_copies(app: App, plan: GcPlan) -> None:
+    lost = plan.only_copies
+    if lost and plan.remote is not None and not plan.remote.configured:
+        runs = len({one.needed.run.id for one in lost if one.needed is not None})
+        app.console.note(
+            f"they were the only copies of {counted(len(lost), 'object')} of {counted(runs, 'run')}, since there is no "
+            "DVC remote; 'dvc remote add -d store URL' and 'gittrack push' would keep the next ones"
+        )
+
+
 def _listing(objects: Iterable[Doomed]) -> Iterable[str]:
     listed = list(objects)
     for one in listed[:_LISTED]:
         whose = "no run names it" if one.needed is None else str(one.needed)
-        yield escape(f"{size(one.size):>9}  {one.oid[:12]}  {whose}")
+        only = "" if not one.is_destroyed or one.on_remote else ", the only copy"
+        if only and one.on_remote is None:
+            only = ", perhaps the only copy"
+        yield escape(f"{size(one.size):>9}  {one.oid[:12]}  {whose}{only}")
     if len(listed) > _LISTED:
         yield f"... and {len(listed) - _LISTED:,} more (--json lists all)"
 
@@ -133,4 +154,5 @@ def _json(one: Doomed) -> dict[str, Any]:
         "paths": [str(path) for path in one.paths],
         "run": None if needed is None else needed.run.id,
         "artifact": None if needed is None else needed.called,
+        "on_remote": one.on_remote,
     }

@@ -32,11 +32,12 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which objects the remote `name` has, with their sizes; `silence` is why it could not be asked.
+    """Which of the objects that were `asked` for the remote `name` has, with their sizes; `silence`: why it cannot tell.
 
     `configured` is False where there is no remote at all, so that nothing can lie on one.
     """
 
+    asked: frozenset[str] = frozenset()
     name: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     silence: str = ""
@@ -73,16 +74,17 @@ class Depot:
         from gittrack.pointers.transfer import present
 
         root, common_dir = self.repository.root, self.repository.common_dir
-        configured = True
+        wanted, configured = frozenset(oids), True
         try:
             configured = root is None or is_configured(root, self.remote_name, common_dir=common_dir)
             remote = self.remote()
             if remote.is_local and not os.path.isdir(remote.path):
                 # Perhaps not mounted: that nothing is there would be a guess.
-                return Answer(remote.name, silence=f"the folder of remote {remote.name!r}, {remote.path}, is not there")
-            return Answer(remote.name, present(remote, oids))
+                silence = f"the folder of remote {remote.name!r}, {remote.path}, is not there"
+                return Answer(wanted, remote.name, silence=silence)
+            return Answer(wanted, remote.name, present(remote, wanted))
         except (GittrackError, OSError) as error:
-            return Answer(silence=str(error), configured=configured)
+            return Answer(wanted, silence=str(error), configured=configured)
 
     # --- in
 

@@ -7,13 +7,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from gittrack.data.depot import Depot
+from gittrack.data.depot import Answer, Depot
 from gittrack.data.needed import ARTIFACT, FILE, Needed, needed_objects
 from gittrack.data.retention import kept_runs
-from gittrack.errors import CorruptRecord, GitFailed, GittrackError
+from gittrack.errors import CorruptRecord, GitFailed, GittrackError, OnlyCopy
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
 from gittrack.model.pointer import FOLDER_SUFFIX
@@ -31,7 +32,8 @@ _POINTED = re.compile(rb"md5: ['\"]?([0-9a-f]{32}(?:\.dir)?)")
 class Doomed:
     """One object that may go: how large it is, what it was (None: nothing that any run names), and where it lies.
 
-    `left` says that DVC's cache keeps it: a branch or a tag points to it, or it was never ours.
+    `left` says that DVC's cache keeps it: a branch or a tag points to it, or it was never ours. `on_remote` is whether the
+    remote has it; None where that was not asked, or could not be.
     """
 
     oid: str
@@ -39,20 +41,47 @@ class Doomed:
     needed: Needed | None
     paths: tuple[Path, ...]
     left: bool = False
+    on_remote: bool | None = None
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether a run loses it on this machine."""
+        return self.needed is not None and not self.left
 
 
 @dataclass(slots=True)
 class GcPlan:
-    """What `gc` would do; `freed` counts the bytes for which no other name is left."""
+    """What `gc` would do; `freed` counts the bytes for which no other name is left.
+
+    `remote` is what the remote said of the objects that runs lose here; None before `ask_remote`.
+    """
 
     objects: list[Doomed] = field(default_factory=list)
     released: dict[str, Needed] = field(default_factory=dict)
     views: list[Path] = field(default_factory=list)
     kept: int = 0
+    remote: Answer | None = None
 
     @property
     def freed(self) -> int:
         return sum(map(_only_here, self.objects)) + sum(_disk_size(view) for view in self.views)
+
+    @property
+    def only_copies(self) -> list[Doomed]:
+        """What runs lose and no remote is known to have."""
+        return [one for one in self.objects if one.is_destroyed and not one.on_remote]
+
+    def refuse_only_copies(self) -> None:
+        """Raises OnlyCopy where a remote is there for the data of runs, and does not have what would go."""
+        lost = self.only_copies
+        if not lost or self.remote is None or not self.remote.configured:
+            return
+        runs = len({one.needed.run.id for one in lost if one.needed is not None})
+        what = f"{len(lost):,} {'object' if len(lost) == 1 else 'objects'} of {runs:,} {'run' if runs == 1 else 'runs'}"
+        step = "'gittrack push' comes first, or --force lets go of them all the same"
+        if self.remote.silence:
+            raise OnlyCopy(f"the copies here of {what} may be the only ones, since {self.remote.silence}; {step}")
+        raise OnlyCopy(f"{what} would be gone for good, since no remote has them; {step}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +149,33 @@ def plan_gc(
             paths.append(cached)
         left = cached is not None and not ours
         plan.objects.append(Doomed(oid, path.stat().st_size, one_needed, tuple(paths), left))
+    plan.objects.sort(key=_by_run_and_artifact)
     plan.views = list(_old_views(repository, now, grace))
     return plan
+
+
+def _by_run_and_artifact(one: Doomed) -> tuple[Any, ...]:
+    if one.needed is None:
+        return (True, one.oid)
+    run = one.needed.run
+    return (False, run.experiment, run.name, run.id, one.needed.called, one.oid)
+
+
+def ask_remote(depot: Depot, plan: GcPlan, answer: Answer | None = None) -> Answer:
+    """Note which of the objects that runs lose the remote has; what an earlier `answer` says is not asked again."""
+    doomed = {one.oid for one in plan.objects if one.is_destroyed}
+    if answer is None or not doomed <= answer.asked:
+        answer = depot.ask(doomed) if doomed else Answer()
+    plan.remote = answer
+
+    def said(one: Doomed) -> bool | None:
+        if not one.is_destroyed or (answer.silence and answer.configured):
+            return None
+        # Another size is another content.
+        return answer.sizes.get(one.oid) == one.size
+
+    plan.objects = [replace(one, on_remote=said(one)) for one in plan.objects]
+    return answer
 
 
 def run_gc(depot: Depot, plan: GcPlan) -> Freed:

@@ -23,7 +23,10 @@ def naming(keep: Path, patience: float = 10.0) -> Iterator[None]:
 
 @contextmanager
 def collecting(keep: Path, patience: float = 60.0) -> Iterator[bool]:
-    """Held alone, from before `gc` looks who names what until all is gone; False when others held it all the while."""
+    """Held alone, from before `gc` looks who names what until all is gone; False when others held it all the while.
+
+    Raises OSError where nothing can be written.
+    """
     with _held(keep, exclusive=True, patience=patience) as held:
         yield held
 
@@ -36,8 +39,10 @@ def _held(keep: Path, *, exclusive: bool, patience: float) -> Iterator[bool]:
         keep.mkdir(parents=True, exist_ok=True)
         handle = os.open(keep / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:
+        if exclusive:
+            raise
         # Where nothing can be written, nothing is collected either.
-        yield not exclusive
+        yield True
         return
     try:
         yield _take(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, patience)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gittrack.data.gc import plan_gc, run_gc
 from gittrack.data.retention import kept_runs
-from gittrack.errors import ObjectMissing, SettingsError
+from gittrack.errors import ObjectMissing, OnlyCopy, SettingsError
 from gittrack.model.run import RunState, Status
 from gittrack.settings import Retention
 from tests.data.conftest import Bench, large
+from tests.helpers import read_only
 
 NOW = 1_767_225_600.0
 DAY = 86_400.0
@@ -172,6 +174,111 @@ def test_the_command_lists_first(bench: Bench) -> None:
     assert "freed" in bench.repo.gittrack("gc").stdout
     assert bench.objects() == []
     assert bench.project.count() == 1
+
+
+# --- what nobody else has
+
+
+@pytest.fixture
+def store(bench: Bench, tmp_path: Path) -> Path:
+    """A DVC remote that nothing was pushed to."""
+    bench.dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    (tmp_path / "store/gittrack").mkdir(parents=True)
+    bench.repo.commit("A remote")
+    return tmp_path / "store/gittrack"
+
+
+def send(bench: Bench, *names: str) -> None:
+    depot = bench.project.depot
+    depot.send([bench.project.artifact(name).artifact.as_pointer() for name in names], depot.remote())
+
+
+def test_what_no_remote_has_is_refused(bench: Bench, store: Path) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    bench.run("b", {"n.bin": large("n")}, net="n.bin")
+    rules(bench, "{keep_last: 0}")
+    send(bench, "model")
+    listed = bench.repo.gittrack("gc", "--dry-run")
+    first, second, _ = listed.stdout.splitlines()
+    assert first.endswith("artifact 'model' of run a (" + bench.project.get_run("a").id[:8] + ")")
+    assert second.endswith(", the only copy")
+    assert "without --force" in listed.stderr
+    assert [one["on_remote"] for one in bench.repo.gittrack_json("gc", "--dry-run")["objects"]] == [True, False]
+    done = bench.repo.gittrack("gc", check=False)
+    assert done.returncode == 1
+    assert "1 object of 1 run would be gone for good" in done.stderr
+    assert "'gittrack push'" in done.stderr
+    assert len(bench.objects()) == 2
+    send(bench, "net")
+    bench.repo.gittrack("gc")
+    assert bench.objects() == []
+
+
+def test_a_copy_of_another_size_on_the_remote_is_none(bench: Bench, store: Path) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    rules(bench, "{keep_last: 0}")
+    send(bench, "model")
+    (copy,) = [one for one in store.rglob("*") if one.is_file()]
+    copy.chmod(0o644)
+    copy.write_bytes(b"short")
+    with pytest.raises(OnlyCopy):
+        bench.project.gc()
+
+
+def test_a_remote_that_cannot_be_asked_keeps_everything_unless_forced(bench: Bench, store: Path) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    rules(bench, "{keep_last: 0}")
+    store.rename(store.with_name("elsewhere"))
+    listed = bench.repo.gittrack("gc", "--dry-run")
+    assert "perhaps the only copy" in listed.stdout
+    assert bench.repo.gittrack_json("gc", "--dry-run")["objects"][0]["on_remote"] is None
+    done = bench.repo.gittrack("gc", check=False)
+    assert done.returncode == 1
+    assert "may be the only ones" in done.stderr
+    bench.repo.gittrack("gc", "--force")
+    assert bench.objects() == []
+
+
+def test_without_a_remote_it_is_said_that_they_were_the_only_copies(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    rules(bench, "{keep_last: 0}")
+    assert "the only copy" in bench.repo.gittrack("gc", "--dry-run").stdout
+    done = bench.repo.gittrack("gc")
+    assert "the only copies of 1 object of 1 run" in done.stderr
+    assert bench.objects() == []
+
+
+def test_what_dvcs_cache_keeps_needs_no_remote(bench: Bench, store: Path) -> None:
+    bench.track("data.csv", large("d"))
+    with bench.project.start_run("a") as run:
+        run.use("data.csv")
+    rules(bench, "{keep_last: 0}")
+    assert bench.repo.gittrack_json("gc", "--dry-run")["objects"][0]["on_remote"] is None
+    bench.repo.gittrack("gc")
+    assert bench.objects() == []
+
+
+def test_the_list_goes_by_run_and_artifact(bench: Bench) -> None:
+    for name in ("b", "a"):
+        bench.run(name, {"x.bin": large(f"{name}x"), "w.bin": large(f"{name}w")})
+    rules(bench, "{keep_last: 0}")
+    named = [one.needed for one in bench.project.plan_gc().objects]
+    assert [(one.run.name, one.called) for one in named if one] == [
+        ("a", "out/w.bin"),
+        ("a", "out/x.bin"),
+        ("b", "out/w.bin"),
+        ("b", "out/x.bin"),
+    ]
+
+
+def test_a_repository_that_cannot_be_written_is_told_as_such(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")})
+    rules(bench, "{keep_last: 0}")
+    with read_only(bench.repo.path):
+        done = bench.repo.gittrack("gc", check=False)
+    assert done.returncode == 1
+    assert "Read-only file system" in done.stderr
+    assert "other processes" not in done.stderr
 
 
 @pytest.mark.parametrize("what", ["commit", "record"])
