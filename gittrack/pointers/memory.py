@@ -76,16 +76,19 @@ class Memory:
             return Remembered()
 
     def keep(self, source: Path, files: Mapping[str, Hashed], folder: Pointer | None = None) -> None:
-        """Remember what can be trusted later."""
+        """Remember what can be trusted later: a folder only with all its files, since its pointer stands for them."""
         path = self._path(source)
         if path is None:
             return
         import orjson
 
+        safe = {name: one for name, one in files.items() if one.is_safe}
         plain = {
             "format": _FORMAT,
-            "files": [(_text(name), *one.signature, one.oid) for name, one in files.items() if one.is_safe],
-            "folder": folder and (folder.oid, folder.size, folder.nfiles),
+            "files": [(_text(name), *one.signature, one.oid) for name, one in safe.items()],
+            "folder": (folder.oid, folder.size, folder.nfiles)
+            if folder is not None and len(safe) == len(files)
+            else None,
         }
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
         try:

@@ -201,6 +201,16 @@ def test_what_has_just_changed_is_not_trusted(project: Repo, store: Store) -> No
         assert store.measure(source).pointer.oid == md5(text.encode())
 
 
+def test_a_folder_is_not_what_it_was_before_a_young_file_went(project: Repo, store: Store) -> None:
+    """A checkpoint is written beside its final name first: that file goes within one tick of the clock."""
+    age(project.write("ckpt/a", "a"), project.write("ckpt/b", "b"))
+    half = project.write("ckpt/half", "unfinished")
+    assert store.add(half.parent).pointer.nfiles == 3
+    half.unlink()
+    pointer = store.add(half.parent).pointer
+    assert [one.relpath for one in store.members(pointer.oid)] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"[]", b'{"format": 99}', b'{"format": 1, "files": [1], "folder": null}', None]
 )
