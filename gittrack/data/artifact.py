@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from gittrack.data.depot import Depot
-from gittrack.errors import UnknownRun, UsageError
+from gittrack.errors import CorruptRecord, UnknownRun, UsageError
 from gittrack.ledger import layout
 from gittrack.ledger.read import read_file, read_files
 from gittrack.model.artifact import Artifact
@@ -124,17 +125,22 @@ class RunArtifact:
         return self.artifact.path.rpartition("/")[2]
 
     def _inline(self) -> bytes:
+        """Its bytes from git; raises CorruptRecord where those that lie there are not what was recorded."""
         commit = self.run.head or self.run.commit
         assert commit is not None
         path = f"{layout.ARTIFACTS}/{self.artifact.path}"
-        found = read_files(self._depot.repository, commit, [path])[path]
-        if found is not None:
-            return found
+        others = False
         # Two clones that added to one run each have a head of their own, and only one of them is the newest.
-        for one in self._amendments():
+        for one in (commit, *self._amendments()):
             found = read_files(self._depot.repository, one, [path])[path]
-            if found is not None:
+            if found is not None and hashlib.md5(found, usedforsecurity=False).hexdigest() == self.md5:
                 return found
+            others = others or found is not None
+        if others:
+            raise CorruptRecord(
+                f"artifact {self.name!r} has other bytes in git than its record says; run 'gittrack fsck', and fetch the run "
+                "from a clone where it is whole"
+            )
         return read_file(self._depot.repository, commit, path)
 
 

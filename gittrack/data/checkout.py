@@ -9,6 +9,8 @@ from gittrack.data.depot import Depot
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GitFailed, GittrackError, UsageError
 from gittrack.git.repository import Repository
+from gittrack.model.artifact import is_inside
+from gittrack.model.input import RUN
 from gittrack.model.run import RunState
 
 
@@ -76,18 +78,31 @@ def _bring(depot: Depot, asked: list[Needed]) -> tuple[list[Needed], tuple[str, 
 def _materialise(depot: Depot, folder: Path, asked: list[Needed], needed: list[Needed]) -> tuple[str, ...]:
     """The files at their places: by DVC where the commit is a DVC project, so that `dvc status` is content."""
     if (folder / ".dvc").is_dir():
-        from gittrack.pointers.checkout import check_out, use_cache_of
+        from gittrack.pointers.checkout import check_out
 
-        use_cache_of(folder, depot.repository.root, depot.store.places.cache)
+        try:
+            missing = check_out(folder, depot.repository.root, depot.store.places.cache)
+        except GittrackError as error:
+            return (str(error),)
         # What the run needs was told above.
         mine = {one.path for one in asked}
         return tuple(
             f"{path} is in no cache here; 'dvc pull {path}' fetches it"
-            for path in check_out(folder)
+            for path in missing
             if path.removeprefix(f"{folder}/") not in mine
         )
+    absent = []
     for one in needed:
         target = folder / one.path
-        if target.is_relative_to(folder) and not target.exists():
+        if one.tracked_by == RUN or target.exists():
+            # What another run made has no place here.
+            continue
+        # The path, and the commit with its links, may be of other people's making.
+        if not is_inside(one.path) or not target.resolve().is_relative_to(folder) or target.is_symlink():
+            absent.append(f"{one} would lie outside of {folder}, and is not put there; look who made this run")
+            continue
+        try:
             depot.store.export(one.pointer.oid, target)
-    return ()
+        except (GittrackError, OSError) as error:
+            absent.append(f"{one}: {error}")
+    return tuple(absent)

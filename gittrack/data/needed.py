@@ -32,6 +32,7 @@ class Needed:
     path: str
     pointer: Pointer
     kind: str | None = None
+    tracked_by: str | None = None
 
     def __str__(self) -> str:
         return f"{self.what} {self.called!r} of run {self.run.name} ({self.run.id[:8]})"
@@ -79,7 +80,7 @@ def _of_record(state: RunState, data: bytes, strict: bool) -> Iterator[Needed]:
             used = Input.from_dict(one)
             pointer = used.as_pointer
             if pointer is not None:
-                yield Needed(state, INPUT, used.path, used.path, pointer)
+                yield Needed(state, INPUT, used.path, used.path, pointer, tracked_by=used.tracked_by)
     except (CorruptRecord, AttributeError, KeyError, TypeError, ValueError):
         if strict:
             raise _unreadable(state) from None

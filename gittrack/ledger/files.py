@@ -20,6 +20,9 @@ from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunRecord
 from gittrack.pointers.dvcfile import pointer_file
 
+_DEEP = 200
+# Every level of a block begins further to the right.
+_INDENTED = re.compile(rb"^[-?: ]{%d}" % _DEEP, re.MULTILINE)
 _DVC_YAML = """\
 params:
 - params.yaml
@@ -125,10 +128,26 @@ def from_yaml(data: bytes, what: str) -> Any:
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        if _is_deep(data, loader):
+            raise CorruptRecord(f"{what} is nested too deeply; run 'gittrack fsck' to see what is damaged")
         return yaml.load(data, Loader=loader)
     except yaml.YAMLError as error:
         first = str(error).splitlines()[0]
         raise CorruptRecord(f"{what} is not valid YAML ({first}); run 'gittrack fsck' to see what is damaged") from None
+
+
+def _is_deep(data: bytes, loader: Any) -> bool:
+    """Whether something is nested so deeply that libyaml would overflow the stack, and with it end this process."""
+    if data.count(b"[") + data.count(b"{") <= _DEEP and not _INDENTED.search(data):
+        return False
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(data, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEP:
+            return True
+    return False
 
 
 def _environment_yaml(environment: Environment) -> bytes:

@@ -75,7 +75,7 @@ def added_artifacts(changes: Mapping[str, str | bool | None]) -> dict[str, Artif
             path = key[len(ARTIFACT_PREFIX) :]
             try:
                 found[path] = Artifact.from_dict({**json.loads(value), "path": path})
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, RecursionError):
                 continue
     return found
 

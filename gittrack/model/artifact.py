@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,15 +57,23 @@ class Artifact:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Artifact:
-        """Raises KeyError, TypeError or ValueError for what is no artifact."""
-        path, size, md5 = plain["path"], plain["size"], plain["md5"]
+        """Raises KeyError, TypeError or ValueError for what is no artifact.
+
+        Other people write these, and path and md5 become places on disk.
+        """
+        path, size, md5, nfiles = plain["path"], plain["size"], plain["md5"], plain.get("nfiles")
+        kind, name = plain.get("kind"), plain.get("name")
         if type(path) is not str or type(size) is not int or type(md5) is not str:
             raise TypeError("an artifact's path, size or md5 is of the wrong type")
-        made = cls(
-            path, size, md5, plain.get("kind"), plain.get("name"), plain.get("nfiles"), plain.get("pointer") is True
-        )
-        if made.pointer and not is_oid(md5):
-            raise ValueError(f"the pointer of artifact {path!r} holds no md5")
+        if (
+            not isinstance(kind, str | None)
+            or not isinstance(name, str | None)
+            or type(nfiles) not in (int, type(None))
+        ):
+            raise TypeError("an artifact's kind, name or number of files is of the wrong type")
+        made = cls(check_artifact_path(path), size, md5, kind, name, nfiles, plain.get("pointer") is True)
+        if not is_oid(md5) or (made.is_folder and not made.pointer):
+            raise ValueError(f"the md5 of artifact {path!r} is none")
         return made
 
 
@@ -89,10 +98,30 @@ def check_artifact_path(name: str) -> str:
     return name
 
 
+# A folder may have a million files, and nearly none of them has such a name.
+_SUSPECT = re.compile(r"(?:^|/)(?:\.|/|\Z)|[^ -~]")
 # What HFS+ ignores in a name, and where NTFS ends one: git-fsck(1) refuses `.git` in all these disguises.
 _IGNORED = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF])
 
 
 def _is_gits(part: str) -> bool:
-    plain = part.translate(_IGNORED).partition(":")[0].rstrip(". ").lower()
+    plain = _plain(part)
     return plain in {".git", ".gitmodules", ".gitattributes"} or plain.startswith(("git~", "gitmod~", "gi7eba~"))
+
+
+def is_git_folder(part: str) -> bool:
+    """Whether a name is `.git` on some file system: who writes there changes what git does."""
+    if part.isascii() and not part.startswith("."):
+        return False
+    return _plain(part) == ".git"
+
+
+def _plain(part: str) -> str:
+    return part.translate(_IGNORED).partition(":")[0].rstrip(". ").lower()
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path is relative, normal, and leads nowhere but into the folder that it is taken from, nor into a `.git`."""
+    if not _SUSPECT.search(path):
+        return True
+    return "\0" not in path and not any(part in {"", ".", ".."} or is_git_folder(part) for part in path.split("/"))

@@ -13,7 +13,8 @@ from typing import Any
 
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.model.amendment import Amendment
-from gittrack.model.artifact import Artifact
+from gittrack.model.artifact import Artifact, is_inside
+from gittrack.model.input import Input
 from gittrack.model.metric import Summary
 from gittrack.model.pointer import Pointer
 from gittrack.model.run import FORMAT, Attempt, CodeCapture, Failure, RunRecord, RunState, Status
@@ -336,7 +337,16 @@ def record_to_dict(record: RunRecord) -> dict[str, Any]:
 
 def large_from_dict(plain: Mapping[str, Any]) -> dict[str, Pointer]:
     """What `run.yaml` says of the run's own files outside git; raises KeyError, TypeError, ValueError, AttributeError."""
-    return {path: Pointer(one["md5"], one["size"]) for path, one in plain.get("large", {}).items()}
+    found = {path: Pointer(one["md5"], one["size"]) for path, one in plain.get("large", {}).items()}
+    for path in found:
+        if not is_inside(path):
+            raise ValueError(f"{path!r:.200} is no path inside of the run")
+    return found
+
+
+def _checked_input(plain: Mapping[str, Any]) -> Mapping[str, Any]:
+    Input.from_dict(plain)
+    return plain
 
 
 def _failure_to_dict(error: Failure | None) -> dict[str, Any] | None:
@@ -407,7 +417,7 @@ def record_from_dict(
                 for one in plain.get("attempts", (alone,))
             ),
             job=plain.get("job", {}),
-            inputs=tuple(plain.get("inputs", ())),
+            inputs=tuple(_checked_input(one) for one in plain.get("inputs", ())),
             artifacts=tuple(Artifact.from_dict(one) for one in plain.get("artifacts", ())),
             warnings=tuple(plain.get("warnings", ())),
             large=large_from_dict(plain),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gittrack.model.artifact import is_inside
 from gittrack.model.pointer import Pointer, is_oid
 
 DVC, GIT, RUN, URI = "dvc", "git", "run", "uri"
@@ -56,6 +57,15 @@ class Input:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Input:
-        """Of a mapping that a newer gittrack wrote, what this one knows."""
+        """Of a mapping that a newer gittrack wrote, what this one knows; raises TypeError or ValueError for what is none.
+
+        Other people write these, and a path in a worktree becomes a place on disk.
+        """
         known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
-        return cls(**known)
+        made = cls(**known)
+        for numeric, value in ((False, made.path), (True, made.size), (True, made.nfiles), (False, made.md5)):
+            if value is not None and type(value) is not (int if numeric else str):
+                raise TypeError("an input's path, size, md5 or number of files is of the wrong type")
+        if made.tracked_by in (DVC, GIT) and made.path != "." and not is_inside(made.path):
+            raise ValueError(f"input {made.path!r:.200} lies outside of the worktree, and cannot be tracked there")
+        return made

@@ -118,7 +118,7 @@ def _parse(data: bytes, where: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(data.decode("utf-8")) or {}
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         reason = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise _corrupt(where, f"it is no YAML ({reason})") from None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 
+from gittrack.model.artifact import is_git_folder, is_inside
 from gittrack.model.pointer import FOLDER_SUFFIX, is_oid
 from gittrack.pointers.hashing import Signature, md5, signature
 from gittrack.pointers.ignore import IGNORE_FILE, Filter, dvc_filter, has_patterns, is_affected, plain_filter
@@ -77,7 +78,9 @@ def _walk(top: str, keep: Filter | None) -> Listing:
             raise _IgnoreFileInside
         folders, others = (keep or plain_filter)(here, folders, others)
         for name in sorted(folders):
-            if found[name].is_symlink():
+            if is_git_folder(name):
+                skipped.append(f"{prefix}{name} (git keeps that name for itself)")
+            elif found[name].is_symlink():
                 skipped.append(f"{prefix}{name} (a link to a folder)")
             else:
                 pending.append(f"{prefix}{name}/")
@@ -98,6 +101,8 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 def _take(entry: os.DirEntry[str], relpath: str, files: list[tuple[str, Signature]]) -> str | None:
     """Add one entry to the files; or why not."""
+    if is_git_folder(entry.name):
+        return "git keeps that name for itself"
     if entry.name == IGNORE_FILE:
         return "DVC allows none inside a stored folder"
     try:
@@ -136,11 +141,17 @@ def folder_oid(data: bytes) -> str:
 
 
 def from_list(data: bytes) -> tuple[Member, ...]:
-    """The files of a list; raises ValueError for what is none, also for a file outside of the folder."""
+    """The files of a list; raises ValueError for what is none, also for a file outside of the folder.
+
+    Other people write these, and their names become places on disk.
+    """
     # Not orjson: it takes no lone surrogates.
     import json
 
-    plain = json.loads(data)
+    try:
+        plain = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(plain, list):
         raise ValueError("it holds no list")
     members = []
@@ -148,9 +159,20 @@ def from_list(data: bytes) -> tuple[Member, ...]:
         if not isinstance(item, dict):
             raise ValueError("it lists something that is no file")
         relpath, oid = item.get("relpath"), item.get("md5")
-        if not isinstance(relpath, str) or not isinstance(oid, str) or not is_oid(oid):
+        if not isinstance(relpath, str) or not isinstance(oid, str) or not is_oid(oid) or oid.endswith(FOLDER_SUFFIX):
             raise ValueError("it lists a file without a name or md5")
-        if "\0" in relpath or any(part in {"", ".", ".."} for part in relpath.split("/")):
-            raise ValueError(f"it lists a file outside of the folder: {relpath!r}")
+        if not is_inside(relpath):
+            raise ValueError(f"it lists a file outside of the folder, or in a folder of git's: {relpath!r:.200}")
         members.append(Member(relpath, oid))
+    names = {one.relpath for one in members}
+    if len(names) != len(members):
+        raise ValueError("it lists a file twice")
+    folders: set[str] = set()
+    for one in members:
+        above = one.relpath.rpartition("/")[0]
+        while above and above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    if both := folders & names:
+        raise ValueError(f"it lists {min(both)!r:.200} as a file and as a folder")
     return tuple(members)
