@@ -109,11 +109,13 @@ def push(
     files = [oid for oid in sizes if not _is_list(oid)]
     lists = [oid for oid in sizes if _is_list(oid)]
     move.all(files, act)
-    arrived = there.keys() | move.done.keys()
+    _verify(move, files)
+    # What lies there with another size is not what the list names.
+    arrived = (there.keys() - sources.keys()) | move.done.keys()
     kept_back = {oid for oid in lists if not _members(sources[oid]) <= arrived}
     move.failed |= dict.fromkeys(kept_back, "some of its files are not on the remote")
     move.all([oid for oid in lists if oid not in kept_back], act)
-    _verify(move)
+    _verify(move, lists)
     return Transferred(len(move.done), sum(move.done.values()), already, move.failed)
 
 
@@ -247,17 +249,19 @@ def _remove(remote: Remote, path: str) -> None:
         return
 
 
-def _verify(move: Move) -> None:
-    if not move.done:
+def _verify(move: Move, oids: Iterable[str]) -> None:
+    sent = {oid: move.done[oid] for oid in oids if oid in move.done}
+    if not sent:
         return
     try:
-        there = patiently(move.remote, lambda: look(move.remote, list(move.done)))
+        there = patiently(move.remote, lambda: look(move.remote, list(sent)))
     except Exception as error:
         reason = f"it was sent, and then the remote could not be asked for it: {reason_of(error)}"
-        move.failed |= dict.fromkeys(move.done, reason)
-        move.done.clear()
+        for oid in sent:
+            move.failed[oid] = reason
+            del move.done[oid]
         return
-    for oid, size in list(move.done.items()):
+    for oid, size in sent.items():
         found = there.get(oid)
         if found is None or found.size != size or found.md5 not in (None, _sum(oid)):
             move.failed[oid] = "it was sent, and the remote does not have it whole"
@@ -368,7 +372,11 @@ def _part(store: LocalStore, oid: str, size: int) -> Iterator[IO[bytes]]:
     """What has come so far of a large object, open at its end; it outlives us, and one process at a time continues it."""
     import fcntl
 
-    with open(store.scratch().with_name(f"part-{oid}"), "a+b", buffering=0) as file:
+    path = store.scratch().with_name(f"part-{oid}")
+    if path.exists() and not os.access(path, os.W_OK):
+        # Who could not make it an object, or was killed at it, had closed it for writing.
+        os.chmod(path, 0o600)
+    with open(path, "a+b", buffering=0) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -159,6 +159,23 @@ def test_a_list_is_there_only_when_its_files_are(place: Place) -> None:
     assert listing not in present(place.open(), oids)
 
 
+def test_a_list_waits_for_a_file_that_is_broken_there_and_here(place: Place) -> None:
+    here = place.store()
+    oids = place.fill(here, count=0)
+    listing = next(oid for oid in oids if oid.endswith(".dir"))
+    member = next(oid for oid in oids if oid != listing)
+    remote = place.open()
+    remote.fs.makedirs(str(remote.fs.parent(remote.place(member))), exist_ok=True)
+    remote.fs.fs.pipe_file(remote.place(member), b"half")
+    path = here.find(member)
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(b"y" * path.stat().st_size)
+    done = push(here, place.open(), oids)
+    assert {member, listing} <= done.failed.keys()
+    assert listing not in present(place.open(), oids)
+
+
 def test_damaged_bytes_do_not_travel(place: Place) -> None:
     here = place.store()
     oid = here.add_bytes(b"x" * 5000).oid
