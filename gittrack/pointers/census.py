@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gittrack.model.pointer import FOLDER_SUFFIX, is_oid
-from gittrack.pointers.hashing import digest
+from gittrack.model.pointer import is_oid
+from gittrack.pointers.farm import beside, is_sound
 from gittrack.pointers.places import Places
 from gittrack.pointers.store import Store
 
@@ -46,22 +46,43 @@ def heal(store: Store, oid: str) -> None:
     aside = places.keep / "damaged"
     for top in (*places.keeps, places.cache):
         path = None if top is None else _place(top, oid)
-        if path is None or not path.exists() or _is_sound(path, oid):
+        if path is None or not path.exists() or is_sound(path, oid):
             continue
         aside.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(path, aside / oid)
-        except OSError:
-            pass
-        # Two names of one inode stay both (rename(2)), and to another file system nothing can be moved.
-        path.unlink(missing_ok=True)
+        taken = take_away(path, lambda taken: not is_sound(taken, oid))
+        if taken is not None:
+            try:
+                os.replace(taken, aside / oid)
+            except OSError:
+                # To another file system nothing can be moved.
+                pass
+            # Two names of one inode stay both (rename(2)).
+            taken.unlink(missing_ok=True)
     store.protect(oid)
     store.expose(oid)
 
 
-def _is_sound(path: Path, oid: str) -> bool:
-    with open(path, "rb", buffering=0) as file:
-        return digest(file)[0] == oid.removesuffix(FOLDER_SUFFIX)
+def take_away(path: Path, wanted: Callable[[Path], bool]) -> Path | None:
+    """Take a name from an object, and return the temporary one that it has now; None when it is not, or no longer, `wanted`.
+
+    Another process may give the name to other bytes at any time: what was taken is looked at again, and put back.
+    """
+    taken = Path(beside(path))
+    try:
+        os.rename(path, taken)
+    except FileNotFoundError:
+        return None
+    if wanted(taken):
+        return taken
+    try:
+        os.link(taken, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        os.rename(taken, path)
+        return None
+    taken.unlink(missing_ok=True)
+    return None
 
 
 def _place(top: Path, oid: str) -> Path:

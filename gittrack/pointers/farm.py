@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -18,6 +19,7 @@ _MODE = 0o444
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 # A download that was begun may be continued so long.
 _PART = "part-"
+_BESIDE = ".tmp"
 _PART_SECONDS = 14 * 24 * 3600
 
 
@@ -79,10 +81,8 @@ class Farm:
     def check(self, oid: str) -> Health:
         """Read all copies; damaged when one of them is."""
         copies = self.copies(oid)
-        for path in copies:
-            with open(path, "rb", buffering=0) as file:
-                if digest(file)[0] != oid.removesuffix(FOLDER_SUFFIX):
-                    return Health.DAMAGED
+        if not all(is_sound(path, oid) for path in copies):
+            return Health.DAMAGED
         return Health.OK if copies else Health.MISSING
 
     def read(self, oid: str) -> bytes | None:
@@ -99,7 +99,8 @@ class Farm:
     # --- putting in
 
     def put(self, oid: str, data: bytes) -> None:
-        if self.has(oid, len(data)):
+        """Bytes whose md5 was computed become the object; one that is there stays if it holds the same."""
+        if self._holds(oid, len(data)):
             return
         temporary = self.scratch()
         try:
@@ -115,13 +116,36 @@ class Farm:
             raise
 
     def install(self, oid: str, temporary: Path) -> None:
-        """A finished, verified file on the farm's file system becomes the object; it must not be open for writing."""
-        size = os.stat(temporary).st_size
-        if self.has(oid, size):
+        """A finished, verified file on the farm's file system becomes the object; it must not be open for writing.
+
+        It takes the place of one that is there, since that is quicker than to read whether that one is sound; but not where
+        the worktree shares it, or it would take its room twice.
+        """
+        status = os.stat(temporary)
+        if self._holds(oid, status.st_size, only_shared=True):
             remove(temporary)
             return
         os.chmod(temporary, _MODE)
         self._place_in_farm(oid, temporary)
+
+    def _holds(self, oid: str, size: int, *, only_shared: bool = False) -> bool:
+        """Whether the farm holds a sound object, read to its end; the cache gets it too. Not to be had is not sound."""
+        ours = 1 if self._cache is None else 2
+        for shelf in self._shelves:
+            path = _place(shelf, oid)
+            status = _stat(path)
+            if status is None or status.st_size != size:
+                continue
+            if only_shared and shelf == self._shelves[0] and status.st_nlink <= ours:
+                return False
+            try:
+                sound = is_sound(path, oid)
+            except OSError:
+                continue
+            if sound:
+                self._to_cache(oid, path, status, sound=True)
+                return True
+        return False
 
     def _place_in_farm(self, oid: str, temporary: Path) -> None:
         path = _place(self._shelves[0], oid)
@@ -130,10 +154,13 @@ class Farm:
         except FileNotFoundError:
             make_folder(os.path.dirname(path))
             os.rename(temporary, path)
-        self._to_cache(oid, path, os.stat(path))
+        self._to_cache(oid, path, os.stat(path), sound=True)
 
-    def _to_cache(self, oid: str, path: str, kept: os.stat_result) -> bool:
-        """Give the cache the farm's object, under one inode where that is possible."""
+    def _to_cache(self, oid: str, path: str, kept: os.stat_result, *, sound: bool = False) -> bool:
+        """Give the cache the farm's object, under one inode where that is possible.
+
+        Where the cache has another, the sound one takes both places; `sound` says that the farm's was just read.
+        """
         if self._cache is None:
             return False
         there = _place(self._cache, oid)
@@ -143,12 +170,18 @@ class Farm:
             return True
         except FileExistsError:
             status = _stat(there)
-            if status is not None and _as_good(status, kept):
+            if status is not None and _as_good(status, kept, sound=sound):
                 return True
         except OSError:
             # No folder yet, no links, no room: the long way says which.
             pass
         try:
+            if status is not None and not sound and not is_sound(path, oid):
+                if is_sound(there, oid):
+                    _bring(there, path)
+                return True
+            if status is not None and status.st_dev != kept.st_dev and is_sound(there, oid):
+                return True
             _bring(path, there)
         except OSError as error:
             if status is not None and status.st_size == kept.st_size:
@@ -193,20 +226,33 @@ class Farm:
     def sweep(self) -> tuple[int, int]:
         """Remove what dead processes of this host left behind, and what nobody continued; how many files and bytes."""
         files = size = 0
-        try:
-            entries = list(os.scandir(self._temporary))
-        except OSError:
-            return 0, 0
-        for entry in entries:
+        for entry in self._temporaries():
             try:
                 status = entry.stat(follow_symlinks=False)
-                if not _is_left_over(entry.name, status.st_mtime):
+                # One beside an object may share its times, which are old.
+                named, changed = entry.name.removeprefix("."), status.st_mtime
+                if not _is_left_over(named, status.st_ctime if named != entry.name else changed):
                     continue
                 os.unlink(entry.path)
             except OSError:
                 continue
-            files, size = files + 1, size + status.st_size
+            files, size = files + 1, size + (status.st_size if status.st_nlink == 1 else 0)
         return files, size
+
+    def _temporaries(self) -> Iterator[os.DirEntry[str]]:
+        yield from _entries(self._temporary)
+        for shelf in (*self._shelves, self._cache):
+            for folder in _entries(shelf) if shelf is not None else ():
+                if len(folder.name) == 2:
+                    yield from (one for one in _entries(folder.path) if one.name.endswith(_BESIDE))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def _place(shelf: str, oid: str) -> str:
@@ -236,9 +282,17 @@ def make_folder(path: str) -> None:
         os.chmod(path, (mode & 0o7777) | shared)
 
 
-def _as_good(there: os.stat_result, kept: os.stat_result) -> bool:
-    """Whether the cache's object may stay: the same inode, or a copy where it cannot be the same."""
-    return there.st_ino == kept.st_ino if there.st_dev == kept.st_dev else there.st_size == kept.st_size
+def is_sound(path: Path | str, oid: str) -> bool:
+    """Whether a file holds what its name as an object says, read to its end."""
+    with open(path, "rb", buffering=0) as file:
+        return digest(file)[0] == oid.removesuffix(FOLDER_SUFFIX)
+
+
+def _as_good(there: os.stat_result, kept: os.stat_result, *, sound: bool) -> bool:
+    """Whether the cache's object may stay unread: the same inode, or a copy where it cannot be the same."""
+    if there.st_dev == kept.st_dev:
+        return there.st_ino == kept.st_ino
+    return not sound and there.st_size == kept.st_size
 
 
 def _bring(source: str, target: str, *, verify: str | None = None) -> None:
@@ -247,7 +301,7 @@ def _bring(source: str, target: str, *, verify: str | None = None) -> None:
     Raises ValueError when the copy's md5 is not the one to `verify`.
     """
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{os.getpid()}-{os.urandom(6).hex()}.tmp")
+    temporary = beside(target)
     if not os.path.isdir(folder):
         make_folder(folder)
     try:
@@ -273,6 +327,11 @@ def _bring(source: str, target: str, *, verify: str | None = None) -> None:
         raise
     # Two names of one inode are left as they are by rename(2), which is a success of another process.
     remove(temporary)
+
+
+def beside(path: Path | str) -> str:
+    """A free name in the same folder, which no reader takes for an object; see `Farm.sweep`."""
+    return os.path.join(os.path.dirname(path), f".{os.getpid()}-{_host()}-{os.urandom(6).hex()}{_BESIDE}")
 
 
 def remove(path: Path | str) -> None:

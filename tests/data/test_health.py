@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.pointers import census, farm
+from gittrack.pointers.farm import Health
 from tests.data.conftest import Bench, large
 
 
@@ -37,6 +39,21 @@ def pushed(bench: Bench, tmp_path: Path) -> Bench:
     bench.run("a", {"m.bin": large("m")}, model="m.bin")
     bench.repo.gittrack("push")
     return bench
+
+
+def test_mending_leaves_what_another_process_stores_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    oid = bench.store.add_bytes(large("m")).oid
+    spoil(object_of(bench, 70_000))
+
+    def beside(path: Path | str) -> str:
+        # After the look, and before the damaged object is moved.
+        bench.store.add_bytes(large("m"))
+        return farm.beside(path)
+
+    monkeypatch.setattr(census, "beside", beside)
+    census.heal(bench.store, oid)
+    assert bench.store.check(oid) is Health.OK
+    assert [one.name for one in object_of(bench, 70_000).parent.iterdir()] == [oid[2:]]
 
 
 def test_a_damaged_object_is_named_and_without_another_copy_stays_so(bench: Bench) -> None:

@@ -163,6 +163,63 @@ def test_a_damaged_object_is_replaced_by_the_good_bytes(project: Repo, store: St
     assert kept(project, oid).samefile(cached(project, oid))
 
 
+def spoil(path: Path) -> None:
+    """Other bytes, as many as before, as a bad disk or an editor leaves them."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"BAD!")
+    path.chmod(0o444)
+
+
+def apart(project: Repo, oid: str) -> None:
+    """As `dvc gc` and then `dvc pull` leave it: the cache has an inode of its own."""
+    path = cached(project, oid)
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
+    path.chmod(0o444)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("size", [500, LARGE])
+@pytest.mark.parametrize("where", ["both", "farm", "cache"])
+def test_the_sound_one_wins(project: Repo, store: Store, where: str, size: int, linked: bool) -> None:
+    data = random.Random(0).randbytes(size)
+    oid = store.add(project.write("x", data)).pointer.oid
+    if where != "both":
+        apart(project, oid)
+    if linked:
+        os.link(kept(project, oid), project.path / "link")
+    spoil(cached(project, oid) if where == "cache" else kept(project, oid))
+    store.add(project.write("again", data))
+    assert store.check(oid) is Health.OK
+    assert kept(project, oid).samefile(cached(project, oid))
+
+
+@pytest.mark.parametrize("how", ["remembered", "exposed"])
+def test_a_spoiled_object_never_replaces_a_sound_one(project: Repo, store: Store, how: str) -> None:
+    source = project.write("x", b"good" * 100)
+    age(source)
+    oid = store.add(source).pointer.oid
+    apart(project, oid)
+    spoil(kept(project, oid))
+    if how == "exposed":
+        assert store.expose(oid)
+    else:
+        assert store.add(source).pointer.oid == oid
+    assert cached(project, oid).read_bytes() == b"good" * 100
+    assert store.check(oid) is Health.OK
+
+
+def test_what_a_worktree_shares_is_not_stored_twice(project: Repo, store: Store) -> None:
+    source = project.write("x", b"x" * LARGE)
+    oid = store.add(source).pointer.oid
+    os.link(kept(project, oid), project.path / "link")
+    before = kept(project, oid).stat().st_ino
+    store.add(project.write("y", b"x" * LARGE))
+    assert kept(project, oid).stat().st_ino == before
+
+
 def test_what_dvc_stored_before_shares_its_inode_with_the_farm_after(project: Repo, store: Store) -> None:
     data = b"already there"
     path = cached(project, md5(data))
@@ -585,6 +642,29 @@ def test_sweep_takes_what_dead_processes_left(project: Repo, store: Store) -> No
     os.utime(old_part, (time.time() - 15 * 24 * 3600,) * 2)
     assert store.sweep() == (2, 10)
     assert sorted(mine.parent.iterdir()) == sorted([mine, elsewhere, part])
+
+
+_KILLED = """\
+import os, sys
+from pathlib import Path
+from gittrack.pointers.store import Store
+os.rename = lambda old, new: os.kill(os.getpid(), 9)
+here = Path.cwd()
+Store.of(here / ".git", here).protect(sys.argv[1])
+"""
+
+
+def test_sweep_takes_the_names_that_killed_processes_left_beside_objects(project: Repo, store: Store) -> None:
+    oid = store.add_bytes(b"12345").oid
+    kept(project, oid).unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, oid], cwd=project.path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(os.listdir(kept(project, oid).parent)) == 1
+    assert store.sweep() == (1, 0)
+    assert os.listdir(kept(project, oid).parent) == []
+    assert cached(project, oid).exists()
 
 
 def test_importing_the_store_imports_nothing_large(tmp_path: Path) -> None:
