@@ -206,8 +206,9 @@ class Project:
         if found.commit is None:
             raise RunBusy(f"run {found.name} is not recorded yet; add to it when it is finished")
         author = signature(self.repo, os.environ)
-        taken = {one.path for one in found.artifacts}
-        add_artifact(self.repo, self.settings, found.state, path, name=name, kind=kind, taken=taken, author=author)
+        add_artifact(
+            self.repo, self.settings, found.state, path, name=name, kind=kind, known=found.artifacts, author=author
+        )
         return self._by_id(found.id)
 
     def recover(self, *, force: Sequence[str] = ()) -> list[Recovered]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gittrack.errors import CorruptRecord
+from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import from_yaml
+from gittrack.ledger.read import RunLines, read_lines
+from gittrack.model.amendment import Amendment, all_added
 from gittrack.model.artifact import Artifact
-from gittrack.model.codec import large_from_dict
+from gittrack.model.codec import amendment_from_line, large_from_dict
 from gittrack.model.input import Input
 from gittrack.model.pointer import Pointer
 from gittrack.model.run import RunState
@@ -38,13 +40,21 @@ class Needed:
         return f"{self.what} {self.called!r} of run {self.run.name} ({self.run.id[:8]})"
 
 
-def needed_objects(repository: Repository, runs: Iterable[RunState], *, strict: bool = False) -> Iterator[Needed]:
+def needed_objects(
+    repository: Repository,
+    runs: Iterable[RunState],
+    *,
+    strict: bool = False,
+    amendments: Callable[[str], Iterable[Amendment]] | None = None,
+) -> Iterator[Needed]:
     """Everything that the runs point to, in their order; active runs have nothing in git yet.
 
     A run whose record cannot be read is passed over here, since `fsck` names it; with `strict` it raises CorruptRecord.
+    `amendments` knows all of a run by its id; without it those count that its head leads to.
     """
     suffix = f":{layout.FOLDER}/{layout.RUN}"
     states = {f"{state.commit}{suffix}": state for state in runs if state.commit is not None}
+    added = _added(repository, states.values(), amendments, strict)
     for name, kind, data in repository.read_objects(states):
         state = states[name]
         found: dict[tuple[str, str], Needed] = {}
@@ -53,12 +63,38 @@ def needed_objects(repository: Repository, runs: Iterable[RunState], *, strict: 
         if kind == "blob" and any(mark in data for mark in _MARKS):
             for one in _of_record(state, data, strict):
                 found[one.what, one.path] = one
-        # What was added later is known to the state alone, and has a name.
-        for artifact in state.artifacts.values():
+        # The state knows what was added by its name, and of two with one name only the last.
+        for artifact in (*added.get(state.id, {}).values(), *state.artifacts.values()):
             if artifact.pointer:
                 one = _of_artifact(state, artifact)
                 found[ARTIFACT, one.path] = one
         yield from found.values()
+
+
+def _added(
+    repository: Repository,
+    runs: Iterable[RunState],
+    amendments: Callable[[str], Iterable[Amendment]] | None,
+    strict: bool,
+) -> dict[str, dict[str, Artifact]]:
+    """What was added later, of each run by its path."""
+    # Whatever is added has a name.
+    amended = {one.id: one for one in runs if one.artifacts and one.head not in (None, one.commit)}
+    if amendments is not None:
+        return {run: all_added(amendments(run)) for run in amended}
+    found = {}
+    for one in read_lines(repository, {run: [str(state.head)] for run, state in amended.items()}):
+        if isinstance(one, RunLines):
+            try:
+                found[one.run] = all_added(
+                    amendment_from_line(line.plain, commit=line.commit) for line in one.amendments
+                )
+                continue
+            except (CorruptRecord, FormatTooNew):
+                pass
+        if strict:
+            raise _unreadable(amended[one.run])
+    return found
 
 
 def _unreadable(state: RunState) -> CorruptRecord:

@@ -36,16 +36,17 @@ def add_artifact(
     *,
     name: str | None,
     kind: str | None,
-    taken: Collection[str],
+    known: Collection[Artifact],
     author: Signature,
 ) -> str:
-    """Add a file or folder to a recorded run and return the amendment; `taken` are the paths that the run has."""
+    """Add a file or folder to a recorded run and return the amendment; `known` is what the run has."""
     from gittrack.pointers.lock import naming
     from gittrack.pointers.store import Store
 
     source = Path(path)
     if not source.exists():
         raise UsageError(f"there is no file {str(path)!r} to add; check the path (now in {os.getcwd()})")
+    taken = {one.path for one in known}
     inside = safe_path(path_inside(source) or source.resolve().name)
     clash = _clash(inside, taken)
     if clash is not None and name is not None:
@@ -57,6 +58,11 @@ def add_artifact(
             f"run {run.name} has an artifact {clash!r} already, and a run never changes; say another name (--name)"
         )
     called = check_key("artifact", name or inside)
+    if any(called == one.name for one in known):
+        # Under that name only the new one would be found.
+        raise UsageError(
+            f"run {run.name} has an artifact called {called!r} already, and a run never changes; say another name (--name)"
+        )
     store = Store.of(repository.common_dir, repository.root)
     with naming(store.places.keep):
         made, contents = _kept(repository, settings, store, source, inside)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.capture.code import signature
 from gittrack.data.artifact import RunArtifact
+from gittrack.data.needed import needed_objects
 from gittrack.errors import InvalidName, UnknownRun, UsageError
 from gittrack.project import Project
+from gittrack.tracking import late
 from tests.data.conftest import Bench, large
 from tests.helpers import Repo, fill_disk, read_only, small_disk
 
@@ -298,6 +301,30 @@ def test_an_artifact_added_later_is_an_amendment(bench: Bench) -> None:
         bench.project.add_artifact("a", "out/late.bin")
     again = bench.project.add_artifact("a", "out/late.bin", name="late again")
     assert again.artifact("late again").read_bytes() == large("l")
+
+
+def test_a_name_that_a_run_has_is_not_given_twice(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    bench.repo.write("out/late.bin", large("l"))
+    with pytest.raises(UsageError, match="called 'model' already"):
+        bench.project.add_artifact("a", "out/late.bin", name="model")
+    assert len(bench.objects()) == 1
+
+
+def test_of_two_with_one_name_the_data_of_both_are_needed(bench: Bench) -> None:
+    """Two clones may each add one, and know nothing of the other."""
+    bench.run("a")
+    run = bench.project.get_run("a")
+    for name in ("x", "y"):
+        bench.repo.write(f"out/{name}.bin", large(name))
+        settings, author = bench.project.settings, signature(bench.project.repo, os.environ)
+        late.add_artifact(
+            bench.project.repo, settings, run.state, f"out/{name}.bin", name="ckpt", kind=None, known=(), author=author
+        )
+    state = bench.project.get_run("a").state
+    for amendments in (None, bench.project._index.amendments):
+        needed = needed_objects(bench.project.repo, [state], strict=True, amendments=amendments)
+        assert sorted(one.path.rpartition("/")[2] for one in needed) == ["x.bin", "y.bin"]
 
 
 def test_two_clones_add_artifacts_and_both_stay(bench: Bench) -> None:
