@@ -542,38 +542,47 @@ class Project:
 
     def _plan_gc(self) -> GcPlan:
         from gittrack.data.gc import plan_gc
+        from gittrack.index.index import Index
 
-        return plan_gc(self.depot, self._whole_states, self.settings.artifacts.retention, direction=self._direction)
+        # Not the index on disk: what it lacks would look like what nobody needs.
+        index = Index(self.repo, None)
+        return plan_gc(
+            self.depot,
+            lambda: self._whole_states(index),
+            self.settings.artifacts.retention,
+            direction=self._direction,
+            amendments=index.amendments,
+        )
 
     def gc(self, *, force: bool = False) -> tuple[GcPlan, Freed]:
-        """Free it; nobody stores anything meanwhile.
+        """Free it, but for what somebody has stored or named meanwhile.
 
         Raises OnlyCopy, unless `force`, where there is a remote and it does not have what runs would lose; OSError where
         nothing can be written; RunBusy when others store things all the time.
         """
         from gittrack.data.gc import ask_remote, run_gc
-        from gittrack.pointers.lock import collecting
 
-        # Who trains must not wait for the remote, so it is asked before.
-        answer = None if force else ask_remote(self.depot, self._plan_gc())
-        with collecting(self.depot.store.places.keep) as alone:
-            if not alone:
-                raise RunBusy("other processes are storing artifacts; try again when they are done")
-            plan = self._plan_gc()
-            if answer is not None:
-                ask_remote(self.depot, plan, answer)
-                plan.refuse_only_copies()
-            return plan, run_gc(self.depot, plan)
+        plan = self._plan_gc()
+        if not force:
+            ask_remote(self.depot, plan)
+            plan.refuse_only_copies()
+        return plan, run_gc(self.depot, plan)
 
-    def _whole_states(self) -> list[RunState]:
-        """All runs; raises CorruptRecord when one of them cannot be read."""
-        states = self._all_states()
-        for damage in self.damage():
+    def _whole_states(self, index: Index) -> list[RunState]:
+        """All runs as that index finds them; raises CorruptRecord when one of them cannot be read."""
+        from gittrack.tracking.places import all_folders
+        from gittrack.tracking.recover import live_views
+
+        active: list[RunState] = []
+        if all_folders(self.repo):
+            self.recover()
+            active = [view.state for view in live_views(self.repo)]
+        for damage in index.update(active).damaged:
             raise CorruptRecord(
                 f"{damage.where} should be a run and cannot be read ({damage.reason}), so nobody knows which objects it "
                 "needs; run 'gittrack fsck' and mend it first"
             )
-        return states
+        return index.select(deleted=True)
 
     def repair(self) -> Repaired:
         """Make whole what can be of the data of runs; `fsck` afterwards tells what could not."""

@@ -76,6 +76,9 @@ class RunArtifact:
         cannot be had.
         """
         views = self._depot.repository.home / "views" / self.md5
+        if views.is_dir():
+            # Somebody reads it: `gc` takes those that nobody has asked for lately.
+            os.utime(views)
         self.save(views, member, overwrite=True, mode=0o444)
         return views / self._base / member if member else views / self._base
 

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gittrack.data.depot import Answer, Depot
-from gittrack.data.needed import ARTIFACT, FILE, Needed, needed_objects
+from gittrack.data.named import named_by_git
+from gittrack.data.needed import ARTIFACT, FILE, FindAmendments, Needed, needed_objects
 from gittrack.data.retention import kept_runs
-from gittrack.errors import CorruptRecord, GitFailed, GittrackError, OnlyCopy
+from gittrack.errors import CorruptRecord, GittrackError, OnlyCopy, RunBusy
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
 from gittrack.model.pointer import FOLDER_SUFFIX
 from gittrack.model.run import RunState
-from gittrack.pointers.census import cached_object, kept_objects
+from gittrack.pointers.census import cached_object, kept_objects, take_away
+from gittrack.pointers.lock import collecting
+from gittrack.pointers.released import Released
 from gittrack.settings import Retention
 from gittrack.tracking.places import all_folders
 
 # What a run may just be storing, before its journal says so.
 _GRACE = 86_400.0
-_POINTED = re.compile(rb"md5: ['\"]?([0-9a-f]{32}(?:\.dir)?)")
+# A copy that somebody has just asked for.
+_READ_LATELY = 60.0
+
+
+# Inode, number of names and time of change: who stores, links or replaces an object changes one of them.
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
     """One object that may go: how large it is, what it was (None: nothing that any run names), and where it lies.
 
-    `left` says that DVC's cache keeps it: a branch or a tag points to it, or it was never ours. `on_remote` is whether the
-    remote has it; None where that was not asked, or could not be.
+    `left` says that DVC's cache keeps it: a pointer in git names it, it was never ours, or others share that cache.
+    `on_remote` is whether the remote has it; None where that was not asked, or could not be. `stamps` are what stat(2) said
+    of the paths.
     """
 
     oid: str
@@ -42,6 +50,7 @@ class Doomed:
     paths: tuple[Path, ...]
     left: bool = False
     on_remote: bool | None = None
+    stamps: tuple[Stamp, ...] = ()
 
     @property
     def is_destroyed(self) -> bool:
@@ -61,6 +70,10 @@ class GcPlan:
     views: list[Path] = field(default_factory=list)
     kept: int = 0
     remote: Answer | None = None
+    # How to find out what has come since, and what was there then.
+    _look: Callable[[], Sequence[RunState]] = list
+    _amendments: FindAmendments | None = None
+    _seen: frozenset[tuple[str, str | None]] = frozenset()
 
     @property
     def freed(self) -> int:
@@ -99,25 +112,27 @@ def plan_gc(
     retention: Retention,
     *,
     direction: Callable[[str], str | None],
+    amendments: FindAmendments | None = None,
     now: float | None = None,
     grace: float = _GRACE,
 ) -> GcPlan:
     """Which objects nobody keeps: neither a run that the policy keeps, nor an active one, nor the registry.
 
-    `look` lists all runs. Raises CorruptRecord when a run or a folder's list cannot be read: what it needs would look
-    like something that nobody needs.
+    `look` lists all runs, as git has them now, and `amendments` those of one. Raises CorruptRecord when a run or a folder's
+    list cannot be read: what it needs would look like something that nobody needs.
     """
     now = time.time() if now is None else now
     repository, store = depot.repository, depot.store
     # First what is active, then what is recorded: a run that ends in between is seen twice, and never not at all.
-    kept: set[str] = set(_active_objects(depot))
+    active = set(_active_objects(depot))
+    kept = set(active)
     runs = look()
     unknown = False
     tags = registered_commits(repository)
     registered = {run.id for run in runs if run.commit in tags or run.head in tags}
     kept_ids = kept_runs(runs, retention, registered=registered, direction=direction, now=now)
     released: dict[str, Needed] = {}
-    for one in needed_objects(repository, runs, strict=True):
+    for one in needed_objects(repository, runs, strict=True, amendments=amendments):
         # The policy is about artifacts; a curve goes with its run alone.
         may_go = one.what != FILE and one.run.id not in kept_ids and _is_of(one, retention.kinds)
         objects, absent = depot.objects([one.pointer])
@@ -131,8 +146,13 @@ def plan_gc(
             elif oid not in released or one.what == ARTIFACT:
                 # What a run made is ours, also where another run read it.
                 released[oid] = one
-    named = set(_named_by_git(depot))
-    plan = GcPlan(released={oid: one for oid, one in released.items() if oid not in kept})
+    named = set(named_by_git(depot))
+    plan = GcPlan(
+        released={oid: one for oid, one in released.items() if oid not in kept},
+        _look=look,
+        _amendments=amendments,
+        _seen=frozenset((run.id, run.head) for run in runs),
+    )
     for oid, path in kept_objects(store.places):
         if oid in kept:
             plan.kept += 1
@@ -142,15 +162,20 @@ def plan_gc(
         if one_needed is None and (unknown or path.stat().st_ctime > now - grace):
             continue
         paths = [path]
-        # What we put into the cache for a run we take out again; other people's data are DVC's to collect.
-        ours = one_needed is not None and one_needed.what == ARTIFACT and oid not in named
+        # What we put into the cache for a run we take out again; other people's data are DVC's to collect, and in a cache
+        # that somebody chose nobody can tell whose they are.
+        ours = not store.places.shared and one_needed is not None and one_needed.what == ARTIFACT and oid not in named
         cached = cached_object(store.places, oid)
         if cached is not None and ours:
             paths.append(cached)
         left = cached is not None and not ours
-        plan.objects.append(Doomed(oid, path.stat().st_size, one_needed, tuple(paths), left))
+        try:
+            size, stamps = path.stat().st_size, tuple(map(_stamp, paths))
+        except FileNotFoundError:
+            continue
+        plan.objects.append(Doomed(oid, size, one_needed, tuple(paths), left, stamps=stamps))
     plan.objects.sort(key=_by_run_and_artifact)
-    plan.views = list(_old_views(repository, now, grace))
+    plan.views = [one for one in _old_views(repository, now, grace) if one.name not in active]
     return plan
 
 
@@ -161,11 +186,10 @@ def _by_run_and_artifact(one: Doomed) -> tuple[Any, ...]:
     return (False, run.experiment, run.name, run.id, one.needed.called, one.oid)
 
 
-def ask_remote(depot: Depot, plan: GcPlan, answer: Answer | None = None) -> Answer:
-    """Note which of the objects that runs lose the remote has; what an earlier `answer` says is not asked again."""
+def ask_remote(depot: Depot, plan: GcPlan) -> None:
+    """Note which of the objects that runs lose the remote has."""
     doomed = {one.oid for one in plan.objects if one.is_destroyed}
-    if answer is None or not doomed <= answer.asked:
-        answer = depot.ask(doomed) if doomed else Answer()
+    answer = depot.ask(doomed) if doomed else Answer()
     plan.remote = answer
 
     def said(one: Doomed) -> bool | None:
@@ -175,38 +199,50 @@ def ask_remote(depot: Depot, plan: GcPlan, answer: Answer | None = None) -> Answ
         return answer.sizes.get(one.oid) == one.size
 
     plan.objects = [replace(one, on_remote=said(one)) for one in plan.objects]
-    return answer
 
 
 def run_gc(depot: Depot, plan: GcPlan) -> Freed:
-    """Do what the plan says; lists of folders go first, so that none promises what is gone."""
-    _note_released(depot.repository, plan.released)
-    freed = plan.freed
-    for one in sorted(plan.objects, key=lambda one: not one.oid.endswith(FOLDER_SUFFIX)):
-        for path in one.paths:
-            path.unlink(missing_ok=True)
-    for view in plan.views:
+    """Do what the plan says of all that nobody has named, linked or made anew since; raises RunBusy.
+
+    Only here others have to wait, so this is short. Lists of folders go first, so that none promises what is gone.
+    """
+    repository = depot.repository
+    released = Released(repository.home)
+    with collecting(repository.home) as alone:
+        if not alone:
+            raise RunBusy("other processes are storing artifacts; try again when they are done")
+        active = set(_active_objects(depot))
+        kept = active | _named_since(depot, plan)
+        going = [one for one in plan.objects if one.oid not in kept and _is_as_it_was(one)]
+        freed = sum(map(_only_here, going))
+        spared = {one.oid for one in plan.objects} - {one.oid for one in going}
+        released.note(oid for oid in plan.released if oid not in kept and oid not in spared)
+        for one in sorted(going, key=lambda one: not one.oid.endswith(FOLDER_SUFFIX)):
+            for path, (inode, _, _) in zip(one.paths, one.stamps, strict=True):
+                taken = take_away(path, lambda taken, inode=inode: taken.stat().st_ino == inode)  # type: ignore[misc]
+                if taken is not None:
+                    taken.unlink()
+                elif path.exists():
+                    # Stored again this very moment.
+                    released.strike(one.oid)
+        views = [_set_aside(one) for one in plan.views if one.name not in active]
+    for view in filter(None, views):
+        freed += _disk_size(view)
         shutil.rmtree(view, ignore_errors=True)
     files, size = depot.store.sweep()
-    return Freed(len(plan.objects), freed + size, files)
+    return Freed(len(going), freed + size, files)
+
+
+def _named_since(depot: Depot, plan: GcPlan) -> set[str]:
+    """What runs need that ended, came or were amended after the plan was made."""
+    late = [run for run in plan._look() if (run.id, run.head) not in plan._seen]
+    needed = needed_objects(depot.repository, late, strict=True, amendments=plan._amendments)
+    return {oid for one in needed for oid in depot.objects([one.pointer])[0]}
 
 
 def released_objects(repository: Repository) -> set[str]:
     """Objects that `gc` let go here on purpose."""
-    try:
-        return set((repository.home / "released").read_text(encoding="ascii").split())
-    except FileNotFoundError:
-        return set()
-
-
-def _note_released(repository: Repository, released: Iterable[str]) -> None:
-    """Before anything goes: whoever misses it later is told why."""
-    known = released_objects(repository)
-    lines = "".join(f"{oid}\n" for oid in released if oid not in known)
-    if lines:
-        repository.home.mkdir(exist_ok=True)
-        with open(repository.home / "released", "a", encoding="ascii") as file:
-            file.write(lines)
+    return Released(repository.home).all()
 
 
 def registered_commits(repository: Repository) -> dict[str, list[str]]:
@@ -241,31 +277,19 @@ def _active_objects(depot: Depot) -> Iterator[str]:
                         continue
 
 
-def _named_by_git(depot: Depot) -> Iterator[str]:
-    """Objects that a pointer of the worktree, or of any branch, tag or remote branch, names: as `dvc gc -a -T` looks."""
-    repository = depot.repository
-    refs = repository.git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags", "refs/remotes")
-    commits = list(dict.fromkeys([*refs.decode("ascii").split(), *filter(None, [repository.resolve("HEAD")])]))
-    searches: list[tuple[list[str], list[str]]] = [([], commits[at : at + 200]) for at in range(0, len(commits), 200)]
-    if repository.root is not None:
-        searches.append((["--untracked", "--no-exclude-standard"], []))
-    oids: set[str] = set()
-    for options, trees in searches:
-        words = ("grep", "-h", "-I", "--no-color", *options, "-F", "-e", "md5: ", *trees, "--", "*.dvc", "*dvc.lock")
-        done = repository.run(*words, check=False)
-        if done.returncode not in (0, 1):
-            raise GitFailed(f"'git grep' could not look for pointers: {done.stderr.decode('utf-8', 'replace').strip()}")
-        oids |= {one.decode("ascii") for one in _POINTED.findall(done.stdout)}
-    for oid in oids:
-        yield oid
-        if oid.endswith(FOLDER_SUFFIX):
-            try:
-                yield from depot.store.objects(oid)
-            except GittrackError:
-                continue
-
-
 # --- on disk
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_ino, found.st_nlink, found.st_ctime_ns
+
+
+def _is_as_it_was(one: Doomed) -> bool:
+    try:
+        return tuple(map(_stamp, one.paths)) == one.stamps
+    except FileNotFoundError:
+        return False
 
 
 def _only_here(one: Doomed) -> int:
@@ -287,6 +311,18 @@ def _old_views(repository: Repository, now: float, grace: float) -> Iterator[Pat
     for view in sorted(views.iterdir()) if views.is_dir() else ():
         if view.stat().st_mtime <= now - grace:
             yield view
+
+
+def _set_aside(view: Path) -> Path | None:
+    """Out of the way at once, unless somebody has read it lately: to remove it takes its time."""
+    aside = view.with_name(f"{view.name}.{os.getpid()}.tmp")
+    try:
+        if time.time() - view.stat().st_mtime < _READ_LATELY:
+            return None
+        os.rename(view, aside)
+    except OSError:
+        return None
+    return aside
 
 
 def _disk_size(folder: Path) -> int:

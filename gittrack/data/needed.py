@@ -22,6 +22,10 @@ _MARKS = (b"pointer: true", b"tracked_by: ", b"\nlarge:")
 ARTIFACT, INPUT, FILE = "artifact", "input", "file"
 
 
+# All amendments of a run, by its id.
+FindAmendments = Callable[[str], Iterable[Amendment]]
+
+
 @dataclass(frozen=True, slots=True)
 class Needed:
     """One object that a run needs; `what` is artifact, input, or a file of the run itself.
@@ -45,7 +49,7 @@ def needed_objects(
     runs: Iterable[RunState],
     *,
     strict: bool = False,
-    amendments: Callable[[str], Iterable[Amendment]] | None = None,
+    amendments: FindAmendments | None = None,
 ) -> Iterator[Needed]:
     """Everything that the runs point to, in their order; active runs have nothing in git yet.
 
@@ -74,7 +78,7 @@ def needed_objects(
 def _added(
     repository: Repository,
     runs: Iterable[RunState],
-    amendments: Callable[[str], Iterable[Amendment]] | None,
+    amendments: FindAmendments | None,
     strict: bool,
 ) -> dict[str, dict[str, Artifact]]:
     """What was added later, of each run by its path."""

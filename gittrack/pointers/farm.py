@@ -12,6 +12,7 @@ from pathlib import Path
 from gittrack.model.pointer import FOLDER_SUFFIX
 from gittrack.pointers.hashing import copy, digest, md5
 from gittrack.pointers.places import Places
+from gittrack.pointers.released import Released
 
 _LAYOUT = os.path.join("files", "md5")
 _MODE = 0o444
@@ -37,8 +38,11 @@ class Farm:
     `cache_problem` is why the cache did not get one, in the system's words; the farm alone is enough to lose nothing.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, released: Released | None = None) -> None:
         self.cache_problem: str | None = None
+        # Nothing that is there is trusted to stay: every object is made anew.
+        self.fresh = False
+        self._released = released
         self._shelves = [os.path.join(keep, _LAYOUT) for keep in places.keeps]
         self._cache = None if places.cache is None else os.path.join(places.cache, _LAYOUT)
         self._temporary = os.path.join(places.keep, "tmp")
@@ -66,7 +70,7 @@ class Farm:
         `trust_links`: a second name is taken for the cache's. It may be one that `dvc checkout` made, but to look again
         for each of many files takes long.
         """
-        for shelf in self._shelves:
+        for shelf in () if self.fresh else self._shelves:
             path = f"{shelf}/{oid[:2]}/{oid[2:]}"
             try:
                 status = os.stat(path)
@@ -100,7 +104,7 @@ class Farm:
 
     def put(self, oid: str, data: bytes) -> None:
         """Bytes whose md5 was computed become the object; one that is there stays if it holds the same."""
-        if self._holds(oid, len(data)):
+        if not self.fresh and self._holds(oid, len(data)):
             return
         temporary = self.scratch()
         try:
@@ -122,7 +126,7 @@ class Farm:
         the worktree shares it, or it would take its room twice.
         """
         status = os.stat(temporary)
-        if self._holds(oid, status.st_size, only_shared=True):
+        if not self.fresh and self._holds(oid, status.st_size, only_shared=True):
             remove(temporary)
             return
         os.chmod(temporary, _MODE)
@@ -154,6 +158,8 @@ class Farm:
         except FileNotFoundError:
             make_folder(os.path.dirname(path))
             os.rename(temporary, path)
+        if self._released is not None:
+            self._released.strike(oid)
         self._to_cache(oid, path, os.stat(path), sound=True)
 
     def _to_cache(self, oid: str, path: str, kept: os.stat_result, *, sound: bool = False) -> bool:
@@ -204,6 +210,8 @@ class Farm:
             _bring(there, path, verify=oid.removesuffix(FOLDER_SUFFIX))
         except (FileNotFoundError, ValueError):
             return False
+        if self._released is not None:
+            self._released.strike(oid)
         return True
 
     def expose(self, oid: str) -> bool:

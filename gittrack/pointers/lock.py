@@ -5,39 +5,41 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PAUSE = 0.02
 
 
 @contextmanager
-def naming(keep: Path, patience: float = 10.0) -> Iterator[None]:
+def naming(home: Path, patience: float = 10.0) -> Iterator[bool]:
     """Held from before an object is stored, or found to be there, until a journal or a commit names it.
 
-    Any number may hold it at once. After `patience` seconds it is done without: training must not wait for `gc`.
+    `home` is the repository's own folder of ours, one for all its worktrees. Any number may hold it at once. After
+    `patience` seconds it is done without, since training must not wait for `gc`: then it is False, and whoever stores
+    something makes it anew instead of trusting what is there.
     """
-    with _held(keep, exclusive=False, patience=patience):
-        yield
-
-
-@contextmanager
-def collecting(keep: Path, patience: float = 60.0) -> Iterator[bool]:
-    """Held alone, from before `gc` looks who names what until all is gone; False when others held it all the while.
-
-    Raises OSError where nothing can be written.
-    """
-    with _held(keep, exclusive=True, patience=patience) as held:
+    with _held(home, exclusive=False, patience=patience) as held:
         yield held
 
 
 @contextmanager
-def _held(keep: Path, *, exclusive: bool, patience: float) -> Iterator[bool]:
+def collecting(home: Path, patience: float = 60.0) -> Iterator[bool]:
+    """Held alone while `gc` looks once more who names what, and takes away; False when others held it all the while.
+
+    Raises OSError where nothing can be written.
+    """
+    with _held(home, exclusive=True, patience=patience) as held:
+        yield held
+
+
+@contextmanager
+def _held(home: Path, *, exclusive: bool, patience: float) -> Iterator[bool]:
     import fcntl
 
     try:
-        keep.mkdir(parents=True, exist_ok=True)
-        handle = os.open(keep / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        home.mkdir(parents=True, exist_ok=True)
+        handle = os.open(home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:
         if exclusive:
             raise
@@ -47,6 +49,9 @@ def _held(keep: Path, *, exclusive: bool, patience: float) -> Iterator[bool]:
     try:
         yield _take(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, patience)
     finally:
+        with suppress(OSError):
+            # A process that was forked meanwhile has the handle too, and would hold the lock on.
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

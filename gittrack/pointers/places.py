@@ -18,10 +18,12 @@ class Places:
     """`cache` is the folder that holds DVC's `files/md5`, None where there is no DVC.
 
     `keeps` are the roots of the farm, with the same layout below: the first is written to, all are read.
+    `shared`: somebody chose the cache, so that other projects may keep their data there too.
     """
 
     cache: Path | None
     keeps: tuple[Path, ...]
+    shared: bool = False
 
     @property
     def keep(self) -> Path:
@@ -32,14 +34,16 @@ def find_places(common_dir: Path, root: Path | None) -> Places:
     """The places of the repository with that common directory, seen from the worktree at `root`."""
     home = common_dir / "gittrack" / "odb"
     cache = None if root is None else _find_cache(common_dir, root)
-    if cache is None:
+    if cache is None or root is None:
         return Places(None, (home,))
+    own = main_worktree(common_dir, root) / ".dvc" / "cache"
+    shared = os.path.abspath(cache) != os.path.abspath(own) or own.is_symlink()
     # Repositories may share a cache, but none may sweep what another one keeps. DVC looks for objects exactly two
     # levels below the cache and below its `files/md5`: here nothing is one.
     beside = cache / "gittrack" / hashlib.sha256(os.fsencode(common_dir.resolve())).hexdigest()[:12]
     if _device(cache) == _device(common_dir) or not os.access(_existing(cache), os.W_OK):
-        return Places(cache, (home, beside) if beside.exists() else (home,))
-    return Places(cache, (beside, home))
+        return Places(cache, (home, beside) if beside.exists() else (home,), shared)
+    return Places(cache, (beside, home), shared)
 
 
 def _existing(path: Path) -> Path:

@@ -18,6 +18,7 @@ from gittrack.pointers.hashing import Progress, md5, signature
 from gittrack.pointers.intake import take_file, take_files
 from gittrack.pointers.memory import Hashed, Memory
 from gittrack.pointers.places import Places, find_places
+from gittrack.pointers.released import Released
 
 __all__ = ["Added", "Health", "Member", "Progress", "Store"]
 
@@ -38,33 +39,43 @@ class Added:
 class Store:
     """Content under its md5. An object that is in the farm stays, whatever DVC removes from its cache."""
 
-    def __init__(self, places: Places, *, memory: Path | None = None) -> None:
+    def __init__(self, places: Places, *, memory: Path | None = None, released: Released | None = None) -> None:
         """`memory` is the folder that remembers what was hashed before; None: nothing does."""
         self.places = places
-        self._farm = Farm(places)
+        self._farm = Farm(places, released)
         # Another cache has to be filled first.
         self._memory = Memory(memory, str(places.cache))
 
     @classmethod
     def of(cls, common_dir: Path, root: Path | None) -> Store:
         """The store of a repository, seen from the worktree at `root`."""
-        return cls(find_places(common_dir, root), memory=common_dir / "gittrack" / "hashed")
+        home = common_dir / "gittrack"
+        return cls(find_places(common_dir, root), memory=home / "hashed", released=Released(home))
 
     # --- putting in
 
-    def add(self, source: Path, *, progress: Progress | None = None, ignore_root: Path | None = None) -> Added:
+    def add(
+        self,
+        source: Path,
+        *,
+        progress: Progress | None = None,
+        ignore_root: Path | None = None,
+        fresh: bool = False,
+    ) -> Added:
         """Store a file or folder as `dvc add` would, without a link to it. `ignore_root`: `.dvcignore` counts from here.
 
-        `progress` gets bytes as they are read, or a negative count when a file has to be read again.
-        Raises OSError; SourceChanged when a file does not stand still.
+        `progress` gets bytes as they are read, or a negative count when a file has to be read again. `fresh`: objects that
+        are there are not trusted to stay, and made anew. Raises OSError; SourceChanged when a file does not stand still.
         """
+        self._farm.fresh = fresh
         return self._take(source, self._farm, progress, ignore_root)
 
     def measure(self, source: Path, *, progress: Progress | None = None, ignore_root: Path | None = None) -> Added:
         """What `add` would return, without storing anything."""
         return self._take(source, None, progress, ignore_root)
 
-    def add_bytes(self, data: bytes) -> Pointer:
+    def add_bytes(self, data: bytes, *, fresh: bool = False) -> Pointer:
+        self._farm.fresh = fresh
         oid = md5(data)
         self._farm.put(oid, data)
         return Pointer(oid, len(data))

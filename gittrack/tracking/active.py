@@ -26,7 +26,7 @@ from gittrack.model.param import flatten
 from gittrack.model.run import Failure, Status
 from gittrack.model.text import check_text, checked_tags
 from gittrack.tracking import media
-from gittrack.tracking.inputs import look_at
+from gittrack.tracking.inputs import kept_until_named, look_at
 from gittrack.tracking.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -211,23 +211,24 @@ class ActiveRun:
         `allow_dirty` or `allow_changed` is set; UsageError where there is no such thing.
         """
         self.check_open()
-        try:
-            seen = look_at(
-                self.ground,
-                path,
-                find_artifact=self.find_artifact,
-                version=version,
-                etag=etag,
-                allow_changed=allow_changed,
-            )
-        except DirtyTree:
-            # Declared it was, whatever becomes of it.
-            self._event("refused", path=os.path.abspath(path))
-            raise
-        except OSError as error:
-            self.warn(f"input {str(path)!r} could not be read ({error.strerror or error}); it is not recorded")
-            return Path(path)
-        self.record_input(seen)
+        with kept_until_named(self.ground):
+            try:
+                seen = look_at(
+                    self.ground,
+                    path,
+                    find_artifact=self.find_artifact,
+                    version=version,
+                    etag=etag,
+                    allow_changed=allow_changed,
+                )
+            except DirtyTree:
+                # Declared it was, whatever becomes of it.
+                self._event("refused", path=os.path.abspath(path))
+                raise
+            except OSError as error:
+                self.warn(f"input {str(path)!r} could not be read ({error.strerror or error}); it is not recorded")
+                return Path(path)
+            self.record_input(seen)
         return seen.place
 
     def record_input(self, seen: Seen) -> None:

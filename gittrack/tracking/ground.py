@@ -37,6 +37,11 @@ class Ground:
         return Repository.discover(self.root or self.common_dir)
 
     @property
+    def home(self) -> Path:
+        """Our own folder in the common directory."""
+        return self.common_dir / "gittrack"
+
+    @property
     def changes_allowed(self) -> bool:
         return self.allow_dirty != "none"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,21 @@ class UsedArtifact:
     run: str
     commit: str
     path: Path
+
+
+@contextmanager
+def kept_until_named(ground: Ground | None) -> Iterator[None]:
+    """Held from before an input is looked at, and with that put into the store, until the journal names it.
+
+    So `gc` does not take it in between. That holds the lock only while it removes; a minute is patience enough.
+    """
+    if ground is None:
+        yield
+        return
+    from gittrack.pointers.lock import naming
+
+    with naming(ground.home, patience=60.0):
+        yield
 
 
 # From `name:v3`, `name:latest` or `name@<run>` to the artifact; raises UnknownRun and its kin.
@@ -82,11 +98,6 @@ def look_at(
     allowed = ground.changes_allowed if allow_changed is None else allow_changed
     seen = _local(ground, path, allowed)
     return Seen(seen.input, path, seen.warnings)
-
-
-def is_artifact_name(text: str) -> bool:
-    """Whether a text may mean an artifact of a run: `name:latest`, `name:v3`, `name@<run>`."""
-    return _ARTIFACT.fullmatch(text) is not None
 
 
 # --- references and artifacts
@@ -275,9 +286,10 @@ def notice_inputs(run: ActiveRun, opened: Opened, known: Iterable[str] = ()) -> 
         elif event["op"] == "artifact" and event.get("source"):
             # We opened it ourselves, to keep it.
             declared.add(os.path.relpath(event["source"], ground.root))
-    found = notice(ground, files, declared)
-    for one in found.inputs:
-        run.event("input", **one.to_dict())
+    with kept_until_named(ground):
+        found = notice(ground, files, declared)
+        for one in found.inputs:
+            run.event("input", **one.to_dict())
     if found.warning is not None:
         run.warn(found.warning)
 

@@ -64,8 +64,8 @@ def add_artifact(
             f"run {run.name} has an artifact called {called!r} already, and a run never changes; say another name (--name)"
         )
     store = Store.of(repository.common_dir, repository.root)
-    with naming(store.places.keep):
-        made, contents = _kept(repository, settings, store, source, inside)
+    with naming(repository.home) as held:
+        made, contents = _kept(repository, settings, store, source, inside, fresh=not held)
         made = replace(made, name=called, kind=kind)
         said = json.dumps({**artifact_to_json(made), "name": called}, ensure_ascii=False, separators=(",", ":"))
         return amend(
@@ -84,7 +84,7 @@ def _clash(path: str, taken: Collection[str]) -> str | None:
 
 
 def _kept(
-    repository: Repository, settings: Settings, store: Store, source: Path, inside: str
+    repository: Repository, settings: Settings, store: Store, source: Path, inside: str, *, fresh: bool
 ) -> tuple[Artifact, dict[str, bytes]]:
     """The artifact, and its content where it goes into git whole."""
     from gittrack.pointers.progress import bar
@@ -96,7 +96,7 @@ def _kept(
         data = source.read_bytes()
         return Artifact(inside, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()), {inside: data}
     with bar(f"keeping {source.name}", size or 0) as progress:
-        added = store.add(source, progress=progress, ignore_root=repository.root)
+        added = store.add(source, progress=progress, ignore_root=repository.root, fresh=fresh)
     for text in told(inside, added):
         _log.warning("gittrack: %s", text)
     return Artifact(inside, added.pointer.size, added.pointer.oid, nfiles=added.pointer.nfiles, pointer=True), {}

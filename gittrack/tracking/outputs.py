@@ -65,7 +65,7 @@ class Outputs:
         else:
             from gittrack.pointers.store import Added
 
-            self._store(path, kind, None, lambda store: Added(store.add_bytes(data)))
+            self._store(path, kind, None, lambda store, fresh: Added(store.add_bytes(data, fresh=fresh)))
 
     # --- one by one
 
@@ -79,7 +79,7 @@ class Outputs:
         if self._goes_inline(size):
             self._spool(source, path, kind, name)
         else:
-            self._store(path, kind, name, lambda store: self._add(store, source, size), source)
+            self._store(path, kind, name, lambda store, fresh: self._add(store, source, fresh, size), source)
 
     def _folder(self, source: Path, name: str | None, kind: str | None) -> None:
         """A small folder without a name file by file, any other as one."""
@@ -92,7 +92,9 @@ class Outputs:
             return
         if self._ground is not None and (name is not None or not self._goes_inline(total)):
             path = self._allowed(prefix or name or _encoded(source.resolve().name) or "files", name)
-            self._store(path, kind, name, lambda store: self._add(store, source, total, len(files)), source)
+            self._store(
+                path, kind, name, lambda store, fresh: self._add(store, source, fresh, total, len(files)), source
+            )
             return
         if not files:
             self._run.warn(f"folder {str(source)!r} holds no file, and nothing of it is kept")
@@ -100,12 +102,12 @@ class Outputs:
             relative = _encoded(found.relative_to(source).as_posix())
             self._file(found, f"{prefix}/{relative}" if prefix else relative, kind, name)
 
-    def _add(self, store: Store, source: Path, size: int, count: int = 1) -> Added:
+    def _add(self, store: Store, source: Path, fresh: bool, size: int, count: int = 1) -> Added:
         from gittrack.pointers.progress import bar
 
         assert self._ground is not None
         with bar(f"keeping {source.name}", size, count=count) as progress:
-            return store.add(source, progress=progress, ignore_root=self._ground.root)
+            return store.add(source, progress=progress, ignore_root=self._ground.root, fresh=fresh)
 
     # --- where the bytes go
 
@@ -113,14 +115,19 @@ class Outputs:
         return self._ground is None or size <= self._ground.inline
 
     def _store(
-        self, path: str, kind: str | None, name: str | None, add: Callable[[Store], Added], source: Path | None = None
+        self,
+        path: str,
+        kind: str | None,
+        name: str | None,
+        add: Callable[[Store, bool], Added],
+        source: Path | None = None,
     ) -> None:
         from gittrack.pointers.lock import naming
 
         assert self._ground is not None
         try:
-            with naming(self._ground.store.places.keep):
-                added = add(self._ground.store)
+            with naming(self._ground.home) as held:
+                added = add(self._ground.store, not held)
                 pointer = added.pointer
                 self._say(path, pointer.size, pointer.oid, kind, name, source, nfiles=pointer.nfiles, pointer=True)
         except RunClosed:

@@ -115,8 +115,8 @@ def _outside(repository: Repository, held: contextlib.ExitStack, path: str, data
 
     try:
         store = Store.of(repository.common_dir, repository.root)
-        held.enter_context(naming(store.places.keep))
-        return store.add_bytes(data)
+        named = held.enter_context(naming(repository.home))
+        return store.add_bytes(data, fresh=not named)
     except (GittrackError, OSError) as error:
         _log.debug("%s goes into git whole: %s", path, error)
         return None

@@ -20,7 +20,7 @@ from gittrack.model.run import Failure, Status
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.ground import Ground
-from gittrack.tracking.inputs import FindArtifact, look_at, notice_inputs
+from gittrack.tracking.inputs import FindArtifact, kept_until_named, look_at, notice_inputs
 from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import child_environment
 from gittrack.tracking.start import start
@@ -59,10 +59,11 @@ def run_wrapped(
         plan.allow_dirty or settings.run.allow_dirty,
     )
     # Before anything is recorded: changed data are refused like a dirty tree.
-    inputs = [look_at(ground, one, find_artifact=find_artifact) for one in plan.inputs]
-    run = start(repository, settings, replace(plan, command=tuple(command)))
-    for seen in inputs:
-        run.record_input(seen)
+    with kept_until_named(ground if plan.inputs else None):
+        inputs = [look_at(ground, one, find_artifact=find_artifact) for one in plan.inputs]
+        run = start(repository, settings, replace(plan, command=tuple(command)))
+        for seen in inputs:
+            run.record_input(seen)
     for file in settings.params.files:
         _read_params(run, _place(repository, file), given=flatten(plan.params))
     metrics = [_place(repository, file) for file in settings.metrics.files]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from gittrack.data.gc import plan_gc, run_gc
+from gittrack.data.gc import GcPlan, plan_gc, run_gc
 from gittrack.data.retention import kept_runs
 from gittrack.errors import ObjectMissing, OnlyCopy, SettingsError
 from gittrack.model.run import RunState, Status
+from gittrack.pointers.dvcfile import pointer_file
+from gittrack.pointers.hashing import md5
 from gittrack.settings import Retention
 from tests.data.conftest import Bench, large
-from tests.helpers import read_only
+from tests.helpers import Repo, read_only
 
 NOW = 1_767_225_600.0
 DAY = 86_400.0
@@ -347,3 +353,146 @@ def test_a_list_that_was_never_fetched_keeps_what_it_may_name(bench: Bench) -> N
     listing.unlink()
     project = bench.project
     assert plan_gc(project.depot, project._all_states, Retention(), direction=lambda _: None, now=9e9).objects == []
+
+
+# --- what has come since the plan
+
+
+def age_gc(bench: Bench) -> GcPlan:
+    rules(bench, "{keep_last: 1}")
+    return bench.project.plan_gc()
+
+
+def test_what_a_run_names_after_the_plan_stays(bench: Bench) -> None:
+    bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    plan = age_gc(bench)
+    assert len(plan.objects) == 1
+    bench.run("newest", {"m.bin": large("m")})
+    assert run_gc(bench.project.depot, plan).objects == 0
+    assert bench.project.get_run("newest").artifact("out/m.bin").read_bytes() == large("m")
+    assert bench.project.fsck() == []
+
+
+def test_an_input_that_was_stored_after_the_plan_stays(bench: Bench) -> None:
+    bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    plan = age_gc(bench)
+    bench.repo.write("data.bin", large("m"))
+    bench.dvc("add", "-q", "data.bin")
+    bench.repo.commit()
+    bench.repo.gittrack("run", "-n", "later", "--input", "data.bin", "--", "true")
+    run_gc(bench.project.depot, plan)
+    (bench.repo.path / "data.bin").unlink()
+    assert bench.project.fsck() == []
+
+
+def test_who_did_not_get_the_lock_makes_an_object_anew_and_it_stays(bench: Bench) -> None:
+    bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    plan = age_gc(bench)
+    (doomed,) = plan.objects
+    before = doomed.paths[0].stat().st_ino
+    source = bench.repo.path / "out/m.bin"
+    bench.store.add(source)
+    assert doomed.paths[0].stat().st_ino == before
+    bench.store.add(source, fresh=True)
+    assert doomed.paths[0].stat().st_ino != before
+    assert doomed.paths[0].samefile(doomed.paths[1])
+    assert run_gc(bench.project.depot, plan).objects == 0
+    assert all(path.exists() for path in doomed.paths)
+
+
+def test_what_gc_let_go_and_somebody_stored_again_can_be_lost_again(bench: Bench) -> None:
+    bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    rules(bench, "{keep_last: 1}")
+    bench.project.gc()
+    released = bench.repo.path / ".git/gittrack/released"
+    released.write_bytes(released.read_bytes() + b"\xff\xfe")
+    assert [one.harmless for one in bench.project.fsck()] == [True]
+    bench.run("again", {"m.bin": large("m")})
+    assert bench.project.fsck() == []
+    for path in bench.objects():
+        if path.read_bytes() == large("m"):
+            (bench.repo.path / ".dvc/cache/files/md5" / path.parent.name / path.name).unlink()
+            path.unlink()
+    (bench.repo.path / "out/m.bin").unlink()
+    assert [one.harmless for one in bench.project.fsck()] == [False, False]
+
+
+# --- who else may need it
+
+
+def test_a_cache_that_somebody_chose_is_left_alone(bench: Bench, tmp_path: Path) -> None:
+    bench.dvc("config", "--local", "cache.dir", str(tmp_path / "shared"))
+    bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    plan = age_gc(bench)
+    assert [(len(one.paths), one.left) for one in plan.objects] == [(1, True)]
+    bench.project.gc()
+    assert len(list((tmp_path / "shared/files/md5").rglob("*/*"))) == 2
+    assert len(bench.objects()) == 1
+
+
+@pytest.mark.parametrize("where", ["worktree", "detached", "stash", "stash untracked", "json", "staged", "submodules"])
+def test_pointers_count_wherever_a_person_has_them(bench: Bench, where: str) -> None:
+    run = bench.run("old", {"m.bin": large("m")})
+    bench.run("new", {"n.bin": large("n")})
+    pointer = pointer_file(run.artifacts[0].as_pointer(), "m.bin")
+    beside = bench.repo.path.with_name("beside")
+    if where in ("worktree", "detached"):
+        bench.repo.git("worktree", "add", "--quiet", "--detach", str(beside))
+        (beside / "m.bin.dvc").write_bytes(pointer)
+        if where == "detached":
+            Repo(beside).commit()
+            (beside / "m.bin.dvc").unlink()
+    elif where == "json":
+        bench.repo.write("m.bin.dvc", json.dumps({"outs": [{"md5": run.artifacts[0].md5, "path": "m.bin"}]}))
+    else:
+        bench.repo.write("m.bin.dvc", pointer)
+    if where == "staged":
+        bench.repo.git("add", "--force", "m.bin.dvc")
+        (bench.repo.path / "m.bin.dvc").unlink()
+    elif where.startswith("stash"):
+        if where == "stash":
+            bench.repo.git("add", "--force", "m.bin.dvc")
+        bench.repo.git("stash", "push", "--quiet", "--include-untracked")
+        bench.repo.write("train.py", "changed")
+        bench.repo.git("stash", "push", "--quiet")
+    elif where == "submodules":
+        bench.repo.git("config", "submodule.recurse", "true")
+    bench.repo.git("config", "gittrack.artifacts.retention", "{keep_last: 1}")
+    (doomed,) = bench.project.plan_gc().objects
+    assert (doomed.left, len(doomed.paths)) == (True, 1)
+
+
+def test_gc_believes_git_and_not_its_index(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")})
+    bench.run("b", {"n.bin": large("n")})
+    project = bench.project
+    project.count()
+    with contextlib.closing(sqlite3.connect(bench.repo.path / ".git/gittrack/index.sqlite")) as index:
+        index.execute("DELETE FROM run WHERE name = 'a'")
+        index.commit()
+    plan = project.plan_gc()
+    assert (plan.kept, plan.objects) == (2, [])
+
+
+def test_a_copy_that_an_active_run_reads_stays(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    project = bench.project
+    with project.start_run("b") as run:
+        place = run.use("model@a")
+        later = plan_gc(project.depot, project._all_states, Retention(), direction=lambda _: None, now=9e9)
+        assert later.views == []
+    later = plan_gc(project.depot, project._all_states, Retention(), direction=lambda _: None, now=9e9)
+    assert [view.name for view in later.views] == [md5(large("m"))]
+    views = Path(place).parent
+    os.utime(views, (0, 0))
+    project.artifact("model").path()
+    run_gc(project.depot, later)
+    assert Path(place).exists()
+    os.utime(views, (0, 0))
+    run_gc(project.depot, later)
+    assert not views.exists()
