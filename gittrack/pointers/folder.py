@@ -49,15 +49,25 @@ def walk(folder: Path, ignore_root: Path | None) -> Listing:
     inside the folder, which DVC refuses, counts and is left out itself.
     """
     top = Path(os.path.abspath(folder))
-    root = top if ignore_root is None else Path(os.path.abspath(ignore_root))
-    if not top.is_relative_to(root):
-        root = top
+    root = top if ignore_root is None else _project_of(top, Path(os.path.abspath(ignore_root)))
     if not is_affected(top, root):
         try:
             return _walk(str(top), None)
         except _IgnoreFileInside:
             pass
-    return _walk(str(top), dvc_filter(root))
+    found = _walk(str(top), dvc_filter(root))
+    if not found.files and not found.skipped and any(names for _, _, names in os.walk(top)):
+        # That may be meant for git, or for `dvc status`; an artifact without a file is not what anybody wanted.
+        return Listing((), (f"all of it ({IGNORE_FILE} covers every file)",))
+    return found
+
+
+def _project_of(top: Path, root: Path) -> Path:
+    """Where DVC counts from for a folder: the nearest project around it, at the highest `root`."""
+    if not top.is_relative_to(root) or top == root:
+        return top
+    around = top.parents[: top.parents.index(root) + 1] if root in top.parents else ()
+    return next((one for one in around if (one / ".dvc").is_dir()), root)
 
 
 def _walk(top: str, keep: Filter | None) -> Listing:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.model.artifact import is_inside
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.folder import Member, folder_oid, from_list, to_list, walk
 from gittrack.pointers.setup import set_up_dvc
@@ -33,7 +34,16 @@ def names(folder: Path, ignore_root: Path | None = None) -> list[str]:
 # --- the list
 
 
-@given(st.dictionaries(relpaths, st.binary(max_size=3).map(lambda data: hashlib.md5(data).hexdigest()), max_size=6))
+def possible(files: dict[str, str]) -> bool:
+    """Whether a folder can hold them: nothing is a file and a folder, and git's own place is taken."""
+    folders = {one[:at] for one in files for at, letter in enumerate(one) if letter == "/"}
+    return not folders & files.keys() and all(map(is_inside, files))
+
+
+oids = st.binary(max_size=3).map(lambda data: hashlib.md5(data).hexdigest())
+
+
+@given(st.dictionaries(relpaths, oids, max_size=6).filter(possible))
 def test_the_list_is_the_one_that_dvc_writes(files: dict[str, str]) -> None:
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
@@ -205,6 +215,33 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int, int]]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+@pytest.mark.parametrize("pattern", ["/out", "out/**", "*.bin"])
+def test_a_folder_that_is_ignored_whole_is_told(repo: Repo, pattern: str) -> None:
+    set_up_dvc(repo.path)
+    repo.write("out/sub/x.bin", "1")
+    repo.write(".dvcignore", f"{pattern}\n")
+    store = Store.of(repo.path / ".git", repo.path)
+    added = store.add(repo.path / "out", ignore_root=repo.path)
+    assert added.pointer.nfiles == 0
+    assert ".dvcignore" in added.skipped[0]
+    repo.write("out/y.txt", "2")
+    if pattern == "*.bin":
+        assert store.add(repo.path / "out", ignore_root=repo.path).skipped == ()
+
+
+def test_a_project_in_a_subfolder_has_ignore_files_of_its_own(repo: Repo) -> None:
+    set_up_dvc(repo.path)
+    (repo.path / "sub").mkdir()
+    set_up_dvc(repo.path / "sub")
+    repo.write(".dvcignore", "*.bin\n")
+    repo.write("sub/.dvcignore", "/out/x.txt\n")
+    for name in ("x.txt", "y.bin"):
+        repo.write(f"sub/out/{name}", name)
+    store = Store.of(repo.path / ".git", repo.path)
+    pointer = store.add(repo.path / "sub/out", ignore_root=repo.path).pointer
+    assert [one.relpath for one in store.members(pointer.oid)] == ["y.bin"]
 
 
 def test_names_in_any_encoding_go_in_and_out(repo: Repo) -> None:
