@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class CheckedOut:
 def check_out_worktree(depot: Depot, run: RunState, folder: Path, *, data: bool = True) -> CheckedOut:
     """A new linked worktree with the run's commit, its data in place; raises UsageError where the folder is taken."""
     commit = _commit(run)
+    # git is started at the top of the worktree, and we are where the person is.
+    folder = Path(os.path.abspath(folder))
     _git(depot.repository, "worktree", "add", "--detach", "--", str(folder), commit)
     absent: tuple[str, ...] = ()
     if data:

@@ -43,8 +43,8 @@ def _held(home: Path, *, exclusive: bool, patience: float) -> Iterator[bool]:
     except OSError:
         if exclusive:
             raise
-        # Where nothing can be written, nothing is collected either.
-        yield True
+        # Somebody else may be allowed to write here, and to collect.
+        yield False
         return
     try:
         yield _take(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, patience)
@@ -68,5 +68,5 @@ def _take(handle: int, kind: int, patience: float) -> bool:
                 return False
             time.sleep(_PAUSE)
         except OSError:
-            # A file system that knows no locks: the day of grace in `gc` has to do.
-            return True
+            # A file system that knows no locks: `gc` works, and who stores something makes it anew.
+            return kind == fcntl.LOCK_EX

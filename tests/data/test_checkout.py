@@ -43,6 +43,27 @@ def test_into_a_worktree(changed: Bench) -> None:
     changed.repo.git("worktree", "remove", str(place))
 
 
+def test_a_place_is_taken_from_where_one_stands(changed: Bench) -> None:
+    below = changed.repo.path / "src/deep"
+    below.mkdir(parents=True)
+    done = changed.repo.gittrack("checkout", "a", "--worktree", "../../../there", cwd=below)
+    place = changed.repo.path.parent / "there"
+    assert str(place) in done.stdout
+    assert (place / "code.py").read_text() == "old"
+    assert (place / "data.csv").read_bytes() == large("d")
+
+
+def test_what_dvc_cannot_read_is_one_sentence(changed: Bench) -> None:
+    changed.repo.write("dvc.yaml", "stages: [")
+    changed.repo.commit("Broken")
+    changed.repo.gittrack("run", "-n", "b", "--", "true")
+    done = changed.repo.gittrack("checkout", "b", check=False)
+    assert done.returncode == 1
+    assert "DVC cannot put the data" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (changed.repo.path.with_name("repo-b") / "code.py").exists()
+
+
 def test_what_is_written_in_the_worktree_does_not_reach_the_store(changed: Bench) -> None:
     changed.repo.gittrack("checkout", "a")
     place = changed.repo.path.with_name("repo-a")
