@@ -35,7 +35,7 @@ class Health(Enum):
 class Farm:
     """Objects under their names.
 
-    `cache_problem` is why the cache did not get one, in the system's words; the farm alone is enough to lose nothing.
+    `cache_problem` is why the cache did not get one, in the system's words and with its path; the farm alone is enough to lose nothing.
     """
 
     def __init__(self, places: Places, released: Released | None = None) -> None:
@@ -193,7 +193,8 @@ class Farm:
             if status is not None and status.st_size == kept.st_size:
                 # Somebody else's copy, in a shared cache: as good.
                 return True
-            self.cache_problem = error.strerror or str(error)
+            problem = problem_of(error, self._cache)
+            self.cache_problem = f"{problem.strerror}: {problem.filename}"
             return False
         return True
 
@@ -253,6 +254,11 @@ class Farm:
             for folder in _entries(shelf) if shelf is not None else ():
                 if len(folder.name) == 2:
                     yield from (one for one in _entries(folder.path) if one.name.endswith(_BESIDE))
+
+
+def problem_of(error: OSError, place: Path | str) -> OSError:
+    """What the system says, with the place that it is about: of a full disk nobody else knows which one it is."""
+    return OSError(error.errno, error.strerror or str(error), str(place))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

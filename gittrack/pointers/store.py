@@ -6,13 +6,14 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from gittrack.errors import CorruptRecord, ObjectMissing
 from gittrack.model.pointer import FOLDER_SUFFIX, Pointer
 from gittrack.pointers.export import choose, export_files
-from gittrack.pointers.farm import Farm, Health
+from gittrack.pointers.farm import Farm, Health, problem_of
 from gittrack.pointers.folder import Listing, Member, folder_oid, from_list, to_list, walk
 from gittrack.pointers.hashing import Progress, md5, signature
 from gittrack.pointers.intake import take_file, take_files
@@ -21,6 +22,9 @@ from gittrack.pointers.places import Places, find_places
 from gittrack.pointers.released import Released
 
 __all__ = ["Added", "Health", "Member", "Progress", "Store"]
+
+T = TypeVar("T")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Store:
     def __init__(self, places: Places, *, memory: Path | None = None, released: Released | None = None) -> None:
         """`memory` is the folder that remembers what was hashed before; None: nothing does."""
         self.places = places
+        self._released = released
         self._farm = Farm(places, released)
         # Another cache has to be filled first.
         self._memory = Memory(memory, str(places.cache))
@@ -67,25 +72,44 @@ class Store:
         `progress` gets bytes as they are read, or a negative count when a file has to be read again. `fresh`: objects that
         are there are not trusted to stay, and made anew. Raises OSError; SourceChanged when a file does not stand still.
         """
-        self._farm.fresh = fresh
-        return self._take(source, self._farm, progress, ignore_root)
+        return self._where_room_is(fresh, lambda farm: self._take(source, farm, progress, ignore_root))
 
     def measure(self, source: Path, *, progress: Progress | None = None, ignore_root: Path | None = None) -> Added:
         """What `add` would return, without storing anything."""
         return self._take(source, None, progress, ignore_root)
 
     def add_bytes(self, data: bytes, *, fresh: bool = False) -> Pointer:
-        self._farm.fresh = fresh
         oid = md5(data)
-        self._farm.put(oid, data)
+        self._where_room_is(fresh, lambda farm: farm.put(oid, data))
         return Pointer(oid, len(data))
 
+    def _where_room_is(self, fresh: bool, act: Callable[[Farm], T]) -> T:
+        """In the farm that is written to; where its disk is full or cannot be written, in the one on the other disk."""
+        for first in self.places.keeps:
+            farm = self._farm
+            if first != self.places.keep:
+                rest = (one for one in self.places.keeps if one != first)
+                farm = Farm(Places(self.places.cache, (first, *rest)), self._released)
+            farm.fresh = fresh
+            try:
+                return act(farm)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                problem = problem_of(error, first)
+        raise problem
+
     def _take(self, source: Path, farm: Farm | None, progress: Progress | None, ignore_root: Path | None) -> Added:
-        self._farm.cache_problem = None
+        if farm is not None:
+            farm.cache_problem = None
+        added = self._taken(source, farm, progress, ignore_root)
+        return added if farm is None else replace(added, cache_problem=farm.cache_problem)
+
+    def _taken(self, source: Path, farm: Farm | None, progress: Progress | None, ignore_root: Path | None) -> Added:
         status = os.stat(source)
         if stat.S_ISDIR(status.st_mode):
             listing = walk(source, ignore_root)
-            return Added(self._take_folder(source, listing, farm, progress), listing.skipped, self._farm.cache_problem)
+            return Added(self._take_folder(source, listing, farm, progress), listing.skipped)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "neither a file nor a folder", str(source))
         now = signature(status)
@@ -94,7 +118,7 @@ class Store:
             taken = take_file(os.path.abspath(source), farm, progress)
             self._memory.keep(source, {"": taken})
             oid, now = taken.oid, taken.signature
-        return Added(Pointer(oid, now[0]), (), self._farm.cache_problem)
+        return Added(Pointer(oid, now[0]))
 
     def _take_folder(self, source: Path, listing: Listing, farm: Farm | None, progress: Progress | None) -> Pointer:
         known = self._memory.recall(source)

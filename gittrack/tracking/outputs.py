@@ -198,7 +198,9 @@ class Outputs:
         self._run.event("artifact", path=path, size=size, md5=md5, kind=kind, name=name, source=place, **more)
 
     def _lost(self, path: str, error: Exception) -> None:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         self._run.warn(f"artifact {path!r} could not be kept ({reason}); training goes on without it")
 
     # --- what it is called

@@ -64,7 +64,7 @@ def objects(folder: Path) -> dict[str, bytes]:
 
 def assert_sound(folder: Path) -> None:
     """Every object below is what its name says, and cannot be written by accident."""
-    for path in folder.glob("files/md5/??/*"):
+    for path in folder.glob("files/md5/??/[!.]*"):
         assert (path.parent.name + path.name).removesuffix(".dir") == md5(path.read_bytes())
         assert path.stat().st_mode & 0o777 == 0o444
 
@@ -347,7 +347,7 @@ def test_a_read_only_cache_is_a_warning(project: Repo, store: Store) -> None:
     source = project.write("data/x", "content")
     with read_only(project.path / ".dvc"):
         added = store.add(project.path / "data")
-        assert added.cache_problem == "Read-only file system"
+        assert added.cache_problem == f"Read-only file system: {project.path}/.dvc/cache/files/md5"
         assert store.export(added.pointer.oid, project.path / "out")
     assert (project.path / "out/x").read_text() == "content"
     # The next time it gets them.
@@ -371,6 +371,23 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, size: int) -> N
         filler.unlink()
         assert store.check(store.add(source).pointer.oid) is Health.OK
         assert_sound(disk / "cache")
+
+
+@pytest.mark.parametrize("size", [500_000, LARGE])
+def test_a_full_disk_is_named_and_the_other_one_takes_it(tmp_path: Path, size: int) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(random.Random(1).randbytes(size))
+    with small_disk(tmp_path / "disk") as disk:
+        store = Store(Places(disk / "cache", (disk / "cache/gittrack/1", tmp_path / "home")))
+        fill_disk(disk, leave=size // 2)
+        added = store.add(source)
+        oid = added.pointer.oid
+        assert store.find(oid) == tmp_path / f"home/files/md5/{oid[:2]}/{oid[2:]}"
+        assert added.cache_problem == f"No space left on device: {disk}/cache/files/md5"
+        assert store.check(oid) is Health.OK
+        alone = Store(Places(None, (disk / "keep",)))
+        with pytest.raises(OSError, match=f"No space left on device: '{disk}/keep'"):
+            alone.add(source)
 
 
 def test_a_read_only_farm_is_an_error(tmp_path: Path) -> None:
@@ -455,6 +472,7 @@ def test_kill_leaves_no_damaged_object(project: Repo) -> None:
     store = open_store(project)
     store.sweep()
     assert not list((project.path / ".git/gittrack/odb/tmp").iterdir())
+    assert not list(project.path.rglob("files/md5/??/.*"))
     assert store.objects(store.add(project.path / "data").pointer.oid)
 
 
