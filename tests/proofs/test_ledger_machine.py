@@ -422,7 +422,8 @@ CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 def walk(examples: int, steps: int, **more: Any) -> None:
     if NOSHRINK:
-        more["phases"] = [Phase.generate]; more["report_multiple_bugs"]=False
+        more["phases"] = [Phase.generate]
+        more["report_multiple_bugs"] = False
     limits = {"deadline": None, "suppress_health_check": CHECKS, "print_blob": True, **more}
     run_state_machine_as_test(Team, settings=settings(max_examples=examples, stateful_step_count=steps, **limits))
 
