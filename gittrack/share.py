@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -12,18 +14,19 @@ from gittrack.data.gc import released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GittrackError, RemoteUnusable
 from gittrack.git.objects import Signature
-from gittrack.git.remote import choose_remote, push_refs
+from gittrack.git.remote import choose_remote, list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.incoming import take_in
-from gittrack.ledger.outgoing import prepare, send, send_all_ledgers, send_alone
+from gittrack.ledger.outgoing import Outgoing, Sent, prepare, send, send_all_ledgers, send_alone
 from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
 
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
+_TRIES = 10
 
 
 class Named(NamedTuple):
@@ -100,7 +103,8 @@ def push(
     going = [run for run in states if run in outgoing.runs]
     notes = [outgoing.note]
     if only is None:
-        sent = send(repository, outgoing, clone.author, hold=back)
+        sent, note = _send_ledger(clone, name, outgoing, back)
+        notes.append(note)
         notes.append(_pass_on(repository, name))
     else:
         heads = {layout.run_ref(states[run].experiment, run): str(states[run].head) for run in going if run not in back}
@@ -114,8 +118,20 @@ def push(
         sent.refused,
         absent,
         len(back & outgoing.runs.keys()),
-        "; ".join(filter(None, notes)),
+        "; ".join(filter(None, dict.fromkeys(notes))),
     )
+
+
+def _send_ledger(clone: Clone, remote: str, outgoing: Outgoing, hold: Collection[str]) -> tuple[Sent, str]:
+    """Once more where somebody who shares this writer's name came first; with what is to be said of that."""
+    for tries in range(_TRIES):
+        sent = send(clone.repository, outgoing, clone.author, hold=hold)
+        there = list_remote(clone.repository, remote, outgoing.ref).get(outgoing.ref) if sent.refused else outgoing.base
+        if there == outgoing.base:
+            break
+        time.sleep(random.uniform(0, 0.1) * (tries + 1))
+        outgoing = prepare(clone.repository, remote, outgoing.writer, clone.author)
+    return sent, outgoing.note
 
 
 def push_all_ledgers(clone: Clone, remote: str | None = None) -> Shared:

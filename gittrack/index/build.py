@@ -13,10 +13,10 @@ from gittrack._version import __version__
 from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
 from gittrack.index.database import transaction
-from gittrack.index.intake import Batch, Place, add_active, page_lines, prepare, prepare_lost
+from gittrack.index.intake import Batch, Place, add_active, prepare, prepare_lost
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
-from gittrack.ledger.read import Damage, Line, RunLines, read_lines, read_members
+from gittrack.ledger.read import Damage, Line, RunLines, page_lines, read_lines, read_members
 from gittrack.model.run import RunState
 
 # Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait.

@@ -14,8 +14,7 @@ from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
 from gittrack.index.rows import to_doc, to_row
 from gittrack.index.writer import Entry, Writer
-from gittrack.ledger.chain import PageContent
-from gittrack.ledger.read import Damage, Line, RunLines, parse_line, read_lines, read_members
+from gittrack.ledger.read import Damage, Line, RunLines, parse_line, read_lines
 from gittrack.model.codec import state_from_line
 from gittrack.model.run import FORMAT, RunState, Status
 
@@ -137,24 +136,6 @@ def entry_of_line(line: Line, *, ledgered: bool) -> Entry | None:
 
 _ALL_TEXT = [str] * len(_PLAIN_TEXTS)
 _FLOATS, _TEXTS, _SCALARS = {float}, {str}, {str, int, float, bool, type(None)}
-
-
-# --- from a ledger
-
-
-def page_lines(repository: Repository, content: PageContent) -> Iterator[Line | Damage]:
-    """A line for each member of a page; what the page does not say, or says so that it cannot be read, the member says."""
-    silent = list(content.page.members) if content.problem else []
-    for member, raw in zip(content.page.members, content.lines, strict=False):
-        try:
-            line = parse_line(member, raw)
-            if type(line.plain.get("run" if "changes" in line.plain else "id")) is not str:
-                raise CorruptRecord("no run is named")
-            yield line
-        except CorruptRecord:
-            silent.append(member)
-    if silent:
-        yield from read_members(repository, silent)
 
 
 # --- from lines to rows

@@ -86,6 +86,8 @@ def page_ids(repository: Repository, tip: str, known: Collection[str] = ()) -> t
     while True:
         words = ["rev-list", "--first-parent", *([f"--max-count={count}"] if count else []), tip]
         found = repository.git(*words).decode("ascii").split()
+        if not found:
+            raise GitFailed(f"{tip} is no commit")
         for at, one in enumerate(found):
             if one in known:
                 return found[:at][::-1], True
@@ -147,11 +149,19 @@ def all_purges(repository: Repository) -> dict[str, Purge]:
     found: dict[str, Purge] = {}
     for tip in ledger_tips(repository).values():
         try:
-            commits, _ = page_ids(repository, tip)
+            found.update(purges_of(repository, tip))
         except GitFailed:
             continue
-        names = [f"{one}:{layout.PURGED}" for one in commits]
-        for _, kind, data in repository.read_objects(names):
-            if kind == "blob":
-                found.update((one.run, one) for one in _purges(data))
     return found
+
+
+def purges_of(repository: Repository, tip: str) -> dict[str, Purge]:
+    """The runs that a ledger says were deleted for good; raises GitFailed."""
+    return purges_in(repository, page_ids(repository, tip)[0])
+
+
+def purges_in(repository: Repository, pages: Iterable[str]) -> dict[str, Purge]:
+    """The runs that pages say were deleted for good."""
+    names = [f"{one}:{layout.PURGED}" for one in pages]
+    blobs = [data for _, kind, data in repository.read_objects(names) if kind == "blob"]
+    return {one.run: one for data in blobs for one in _purges(data)}

@@ -12,9 +12,10 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import PageContent, Purge, all_members, ledger_tips, page_ids, read_pages
+from gittrack.ledger.chain import Purge, all_members, ledger_tips, page_ids, purges_of
 from gittrack.ledger.fold import Member, fold, write_pages
 from gittrack.ledger.follow import read_page_members
+from gittrack.ledger.purged import purged_runs
 
 _DAY = 86_400.0
 
@@ -57,17 +58,17 @@ def merge_ledgers(
     if not dead:
         return Merged((), 0, refused)
     taken = {} if own.tip is None else all_members(repository, own.tip)
+    gone = purged_runs(repository)
     members: dict[str, Member] = {}
     purges: list[Purge] = []
     for tip in dead.values():
         pages = page_ids(repository, tip)[0]
-        members.update((one.commit, one) for one in read_page_members(repository, pages) if one.commit not in taken)
-        purges += [
-            purge
-            for content in read_pages(repository, pages)
-            if isinstance(content, PageContent)
-            for purge in content.purges
-        ]
+        members.update(
+            (one.commit, one)
+            for one in read_page_members(repository, pages)
+            if one.commit not in taken and one.run not in gone
+        )
+        purges += purges_of(repository, tip).values()
     new = own.tip
     if members or purges:
         batch = ObjectBatch(repository)

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gittrack.errors import RefConflict
+from gittrack.errors import CorruptRecord, RefConflict
 from gittrack.git.objects import ObjectBatch, Signature, publish
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import Purge, all_members, purge_line
+from gittrack.ledger.chain import Purge, all_members, purge_line, read_pages
+from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, Line, parse_line, read_lines, run_heads
 
 # Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up.
@@ -33,6 +34,10 @@ class Member(NamedTuple):
     @property
     def is_amendment(self) -> bool:
         return b'"changes":' in self.line and "changes" in parse_line(self.commit, self.line).plain
+
+    @property
+    def run(self) -> str:
+        return parse_line(self.commit, self.line).run
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def fold(
     """Take every run and amendment that only a ref reaches into the ledger of `writer`.
 
     `extra` are members that came otherwise; `drop` takes refs away from all but the newest runs. Raises RefConflict when others
-    write to this ledger all the time, OSError or GitFailed when the world does not allow it.
+    write to this ledger all the time, CorruptRecord when it is none, OSError or GitFailed when the world does not allow it.
     """
     ledger = layout.LEDGERS + writer
     for tries in range(_TRIES):
@@ -60,6 +65,10 @@ def fold(
         heads = {run: one.head for run, one in run_heads(repository).items()}
         known = Known.load(repository, writer, tip)
         fresh = {run: (head,) for run, head in heads.items() if head not in known.commits}
+        if fresh:
+            # A ref of its own may be left here of a run that somebody else has deleted for good.
+            purged = purged_runs(repository)
+            fresh = {run: commits for run, commits in fresh.items() if run not in purged}
         members, damaged = _members(repository, fresh, known)
         members += [one for one in extra if one.commit not in known.commits]
         dropped = _surplus(repository, known, members) if drop else {}
@@ -170,7 +179,17 @@ class Known:
     def load(cls, repository: Repository, writer: str, tip: str | None) -> Known:
         if tip is None:
             return cls({})
-        return cls.noted(repository, tip) or cls(all_members(repository, tip))
+        known = cls.noted(repository, tip)
+        if known is not None:
+            return known
+        newest = next(iter(read_pages(repository, [tip])))
+        if isinstance(newest, tuple):
+            ledger = layout.LEDGERS + writer
+            raise CorruptRecord(
+                f"{ledger} is no ledger ({newest[1]}); look at it with 'git log {ledger}'; 'git update-ref -d {ledger}' takes it "
+                "away, and 'gittrack fetch' brings what the remote has of it"
+            )
+        return cls(all_members(repository, tip))
 
     @classmethod
     def noted(cls, repository: Repository, tip: str) -> Known | None:

@@ -13,9 +13,10 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import fetch_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import all_members, all_purges, page_ids, read_pages
+from gittrack.ledger.chain import Purge, all_members, page_ids, purges_of, read_pages
 from gittrack.ledger.fold import Member, write_pages
-from gittrack.ledger.read import Damage, read_members
+from gittrack.ledger.purged import purged_runs
+from gittrack.ledger.read import Damage, page_lines, read_members
 from gittrack.ledger.writer import Writer, renew_writer
 
 
@@ -34,17 +35,16 @@ def follow(
             f"the remote still has runs of the ledger {writer.name} that were purged here; 'gittrack gc --purge --push' "
             "replaces it there"
         )
-    theirs = all_members(repository, there)
-    ours = []
-    if tip is not None:
-        ours = [one for one in read_page_members(repository, page_ids(repository, tip)[0]) if one.commit not in theirs]
+    ours, purges = _only_here(repository, tip, there)
     batch = ObjectBatch(repository)
     if not ours or writer.given:
-        new = write_pages(repository, batch, writer.name, there, ours, author) if ours else there
+        new = there
+        if ours or purges:
+            new = write_pages(repository, batch, writer.name, there, ours, author, purges=purges)
         publish(repository, batch, [RefChange(ledger, new, tip)], "gittrack: follow the ledger on the remote")
         return writer, ""
     renewed = renew_writer(repository)
-    new = write_pages(repository, batch, renewed.name, None, ours, author)
+    new = write_pages(repository, batch, renewed.name, None, ours, author, purges=purges)
     changes = [RefChange(layout.LEDGERS + renewed.name, new, None), RefChange(ledger, there, tip)]
     publish(repository, batch, changes, "gittrack: a writer of its own")
     return renewed, (
@@ -53,18 +53,29 @@ def follow(
     )
 
 
+def _only_here(repository: Repository, tip: str | None, there: str) -> tuple[list[Member], list[Purge]]:
+    """What our ledger has and another version of it lacks, but for runs that were purged by anybody, there too."""
+    if tip is None:
+        return [], []
+    known = purges_of(repository, there)
+    purged = purged_runs(repository) | known.keys()
+    theirs = all_members(repository, there)
+    pages = page_ids(repository, tip)[0]
+    ours = [one for one in read_page_members(repository, pages) if one.commit not in theirs and one.run not in purged]
+    return ours, [one for run, one in purges_of(repository, tip).items() if run not in known]
+
+
 def only_purged_is_missing(repository: Repository, tip: str, there: str) -> bool:
     """Whether a ledger has all that another version of it has, but for runs that were purged; and lacks some of those."""
     ours = all_members(repository, tip)
     missing = [commit for commit in all_members(repository, there) if commit not in ours]
     if not missing:
         return False
-    purged = all_purges(repository)
+    purged = purged_runs(repository)
     for line in read_members(repository, missing):
         if isinstance(line, Damage):
             return False
-        run = line.plain.get("run") if "changes" in line.plain else line.plain.get("id")
-        if run not in purged:
+        if line.run not in purged:
             return False
     return True
 
@@ -88,11 +99,6 @@ def read_page_members(repository: Repository, pages: Sequence[str]) -> Iterator[
     for content in read_pages(repository, pages):
         if isinstance(content, tuple):
             raise CorruptRecord(f"{content[1]}; run 'gittrack fsck'")
-        if content.problem:
-            # The lines are a copy of what the members say themselves.
-            for line in read_members(repository, content.page.members):
-                if not isinstance(line, Damage):
-                    yield Member(line.commit, line.raw)
-            continue
-        for commit, raw in zip(content.page.members, content.lines, strict=True):
-            yield Member(commit, raw)
+        for line in page_lines(repository, content):
+            if not isinstance(line, Damage):
+                yield Member(line.commit, line.raw)

@@ -91,14 +91,13 @@ def _ledger(repository: Repository, ref: str, tip: str) -> Iterator[Problem | tu
             if isinstance(line, Damage):
                 yield Problem(ref, line.reason, _FETCH)
                 continue
-            run = line.plain.get("run") if "changes" in line.plain else line.plain.get("id")
             if line.commit in said and said[line.commit] != line.raw:
                 yield Problem(
                     ref,
                     f"page {content.page.commit} says something else of {line.commit} than that commit itself",
                     "whoever wrote it may want to fool you; ask its author, and take the ref away if in doubt",
                 )
-            yield str(run), line.commit
+            yield line.run, line.commit
 
 
 def _objects(repository: Repository) -> Iterator[Problem]:

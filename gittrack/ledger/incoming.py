@@ -15,12 +15,14 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import fetch_refs, list_remote
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import PageContent, all_members, all_purges, page_ids, read_pages
+from gittrack.ledger.chain import all_members, page_ids, purges_of, read_pages
 from gittrack.ledger.fold import Member, fold
 from gittrack.ledger.follow import follow
+from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, read_lines, read_members
 from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines
 from gittrack.ledger.writer import Writer
+from gittrack.model.names import ID_LENGTH
 
 _TRIES = 5
 
@@ -132,7 +134,11 @@ def _wanted(
         elif layout.parse_run_ref(ref) is not None:
             runs[ref] = tip
     familiar = known(set(runs.values()))
-    wanted.update({ref: tip for ref, tip in runs.items() if tip not in familiar})
+    runs = {ref: tip for ref, tip in runs.items() if tip not in familiar}
+    if runs:
+        # Those that were purged would come again and again.
+        gone = purged_runs(repository)
+        wanted.update({ref: tip for ref, tip in runs.items() if ref[-ID_LENGTH:] not in gone})
     return wanted
 
 
@@ -147,23 +153,23 @@ def _merge(
             writer, taken.note = _take_own(repository, writer, author, one, taken)
     changes: list[RefChange] = []
     adopted: list[Member] = []
-    gone: Collection[str] | None = None
+    gone: set[str] | None = None
     for one in arrived:
         try:
             if one.ref == own:
                 continue
             if one.ref.startswith(layout.PART):
-                gone = all_purges(repository) if gone is None else gone
+                gone = purged_runs(repository) if gone is None else gone
                 members = all_members(repository, one.there)
                 familiar = known(members)
                 adopted += _without(repository, [commit for commit in members if commit not in familiar], gone)
             elif one.ref.startswith(layout.LEDGERS):
                 lost = _take_ledger(repository, one, changes)
                 if lost:
-                    gone = all_purges(repository) if gone is None else gone
-                    adopted += _without(repository, lost, {*gone, *_purged_in(repository, one.there)})
+                    gone = purged_runs(repository) if gone is None else gone
+                    adopted += _without(repository, lost, gone | purges_of(repository, one.there).keys())
             else:
-                gone = all_purges(repository) if gone is None else gone
+                gone = purged_runs(repository) if gone is None else gone
                 adopted += _take_run(repository, one, changes, gone)
         except (CorruptRecord, GitFailed) as error:
             taken.refused[one.ref] = str(error)
@@ -219,18 +225,12 @@ def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange])
     return [commit for tip in rewritten for commit in all_members(repository, tip) if commit not in kept]
 
 
-def _purged_in(repository: Repository, tip: str) -> set[str]:
-    contents = read_pages(repository, page_ids(repository, tip)[0])
-    return {purge.run for one in contents if isinstance(one, PageContent) for purge in one.purges}
-
-
 def _without(repository: Repository, commits: Iterable[str], purged: Collection[str]) -> list[Member]:
     found = []
     for line in read_members(repository, commits):
         if isinstance(line, Damage):
             continue
-        run = line.plain.get("run") if "changes" in line.plain else line.plain.get("id")
-        if run not in purged:
+        if line.run not in purged:
             found.append(Member(line.commit, line.raw))
     return found
 

@@ -14,7 +14,7 @@ from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips, page_ids
 from gittrack.ledger.fold import Member, fold, write_pages
 from gittrack.ledger.follow import fetched, follow, read_page_members
-from gittrack.ledger.read import Damage, parse_line
+from gittrack.ledger.read import Damage
 from gittrack.ledger.writer import Writer
 
 _TRIES = 5
@@ -64,9 +64,7 @@ def prepare(repository: Repository, remote: str, writer: Writer, author: Signatu
 def _runs(members: Iterable[Member]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for one in members:
-        plain = parse_line(one.commit, one.line).plain
-        run = plain.get("run") if "changes" in plain else plain.get("id")
-        found.setdefault(str(run), []).append(one.commit)
+        found.setdefault(one.run, []).append(one.commit)
     return found
 
 

@@ -16,7 +16,7 @@ from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, Purge, page_ids, read_pages
 from gittrack.ledger.fold import Member, fold, write_pages
 from gittrack.ledger.follow import fetched, only_purged_is_missing
-from gittrack.ledger.read import Damage, read_members
+from gittrack.ledger.read import Damage, page_lines
 
 _AT_ONCE = 500
 
@@ -90,16 +90,12 @@ def _has(repository: Repository, content: PageContent, runs: Collection[str]) ->
 
 def _members(repository: Repository, content: PageContent) -> list[tuple[Member, str]]:
     """The members of a page with the runs that they are of; a member that cannot be read stays where it is."""
-    from gittrack.ledger.read import parse_line
-
     found = []
-    if content.problem:
-        lines = [one for one in read_members(repository, content.page.members) if not isinstance(one, Damage)]
-    else:
-        lines = [parse_line(commit, raw) for commit, raw in zip(content.page.members, content.lines, strict=True)]
-    for line in lines:
-        run = line.plain.get("run") if "changes" in line.plain else line.plain.get("id")
-        found.append((Member(line.commit, line.raw), str(run)))
+    for line in page_lines(repository, content):
+        if isinstance(line, Damage):
+            found.append((Member(line.where, b"{}"), ""))
+        else:
+            found.append((Member(line.commit, line.raw), line.run))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
+from gittrack.ledger.chain import PageContent
 from gittrack.ledger.files import from_parquet, from_tsv, from_yaml, read_record_files
 from gittrack.model.amendment import Amendment, fold
 from gittrack.model.codec import amendment_from_line, state_from_line
@@ -76,6 +77,12 @@ class Line(NamedTuple):
     commit: str
     raw: bytes
     plain: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """The id of the run that it is of, empty where none is named."""
+        named = self.plain.get("run" if "changes" in self.plain else "id")
+        return named if type(named) is str else ""
 
 
 class RunLines(NamedTuple):
@@ -212,6 +219,23 @@ def read_members(repository: Repository, commits: Iterable[str]) -> Iterator[Lin
             yield _whole_line(short[commit], kind, data)
         except CorruptRecord as error:
             yield Damage(commit, commit, str(error))
+
+
+def page_lines(repository: Repository, content: PageContent) -> Iterator[Line | Damage]:
+    """A line for each member of a page; what the page does not say, or says so that it cannot be read, the member says."""
+    silent = list(content.page.members) if content.problem else []
+    for member, raw in zip(content.page.members, content.lines, strict=False):
+        try:
+            line = parse_line(member, raw)
+        except CorruptRecord:
+            silent.append(member)
+            continue
+        if line.run:
+            yield line
+        else:
+            silent.append(member)
+    if silent:
+        yield from read_members(repository, silent)
 
 
 def parse_line(commit: str, raw: bytes) -> Line:
