@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gittrack.errors import GitFailed, RefConflict
 from gittrack.git.repository import Repository
@@ -23,6 +25,9 @@ _ANSWERS = (
 # No use to wait for these.
 _HOPELESS = ("Permission denied", "Read-only file system", "No space left", "Disk quota", "Input/output error")
 _TRIES = 12
+# Refs that nobody but us moves, and the age in seconds at which a lock on one is a dead process's.
+_OURS = ("refs/experiments/", "refs/gittrack/")
+_STALE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,35 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
                 f"refs could not be changed: {said.splitlines()[0] if said else done.returncode}",
                 stderr=said,
             )
+        if _unlock(repository, said):
+            continue
         time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
     advice = "; if no git is at work, remove that file" if "File exists" in said else ""
     raise GitFailed(f"refs could not be changed: {said.splitlines()[0]}{advice}", stderr=said)
+
+
+def _unlock(repository: Repository, said: str) -> bool:
+    """Take away the lock of a git that was killed, on a ref of ours: git holds one for moments, and only we move those refs."""
+    found = re.search(r"'([^'\n]+\.lock)': File exists", said)
+    if found is None:
+        return False
+    lock = (repository.root or repository.git_dir) / found[1]
+    aside = lock.with_name(f".{lock.name}.{os.getpid()}")
+    try:
+        if not str(lock.relative_to(repository.common_dir)).startswith(_OURS) or not _is_old(lock):
+            return False
+        # Another process may do the same, and hold it by now: then it gets it back.
+        os.rename(lock, aside)
+        if not _is_old(aside):
+            os.link(aside, lock)
+        aside.unlink()
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > _STALE
 
 
 def _is_hopeless(repository: Repository, said: str) -> bool:

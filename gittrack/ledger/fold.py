@@ -52,12 +52,19 @@ class Folded:
 
 
 def fold(
-    repository: Repository, writer: str, author: Signature, *, extra: Sequence[Member] = (), drop: bool = False
+    repository: Repository,
+    writer: str,
+    author: Signature,
+    *,
+    extra: Sequence[Member] = (),
+    purges: Sequence[Purge] = (),
+    drop: bool = False,
 ) -> Folded:
     """Take every run and amendment that only a ref reaches into the ledger of `writer`.
 
-    `extra` are members that came otherwise; `drop` takes refs away from all but the newest runs. Raises RefConflict when others
-    write to this ledger all the time, CorruptRecord when it is none, OSError or GitFailed when the world does not allow it.
+    `extra` are members that came otherwise, `purges` what others said and nobody says any more; `drop` takes refs away from all
+    but the newest runs. Raises RefConflict when others write to this ledger all the time, CorruptRecord when it is none, OSError
+    or GitFailed when the world does not allow it.
     """
     ledger = layout.LEDGERS + writer
     for tries in range(_TRIES):
@@ -72,10 +79,12 @@ def fold(
         members, damaged = _members(repository, fresh, known)
         members += [one for one in extra if one.commit not in known.commits]
         dropped = _surplus(repository, known, members) if drop else {}
-        if not members and not dropped:
+        if not members and not dropped and not purges:
             return Folded(ledger, tip, 0, 0, damaged)
         batch = ObjectBatch(repository)
-        new = write_pages(repository, batch, writer, tip, members, author) if members else tip
+        new = tip
+        if members or purges:
+            new = write_pages(repository, batch, writer, tip, members, author, purges=purges)
         changes = [RefChange(ref, None, head) for ref, head in dropped.items()]
         if new is not None and new != tip:
             changes.insert(0, RefChange(ledger, new, tip))

@@ -15,7 +15,7 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import fetch_refs, list_remote
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import all_members, page_ids, purges_of, read_pages
+from gittrack.ledger.chain import Purge, all_members, page_ids, purges_of, read_pages
 from gittrack.ledger.fold import Member, fold
 from gittrack.ledger.follow import follow
 from gittrack.ledger.purged import purged_runs
@@ -153,6 +153,7 @@ def _merge(
             writer, taken.note = _take_own(repository, writer, author, one, taken)
     changes: list[RefChange] = []
     adopted: list[Member] = []
+    purges: list[Purge] = []
     gone: set[str] | None = None
     for one in arrived:
         try:
@@ -164,7 +165,8 @@ def _merge(
                 familiar = known(members)
                 adopted += _without(repository, [commit for commit in members if commit not in familiar], gone)
             elif one.ref.startswith(layout.LEDGERS):
-                lost = _take_ledger(repository, one, changes)
+                lost, unsaid = _take_ledger(repository, one, changes)
+                purges += unsaid
                 if lost:
                     gone = purged_runs(repository) if gone is None else gone
                     adopted += _without(repository, lost, gone | purges_of(repository, one.there).keys())
@@ -173,9 +175,9 @@ def _merge(
                 adopted += _take_run(repository, one, changes, gone)
         except (CorruptRecord, GitFailed) as error:
             taken.refused[one.ref] = str(error)
-    if adopted:
+    if adopted or purges:
         # Before the ledgers move: nothing is out of reach at any time.
-        fold(repository, writer.name, author, extra=adopted)
+        fold(repository, writer.name, author, extra=adopted, purges=purges)
     if changes:
         change_refs(repository, changes, "gittrack: fetch")
     taken.moved = (*taken.moved, *(change.name for change in changes))
@@ -198,8 +200,11 @@ def _take_own(
     return writer, note
 
 
-def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange]) -> list[str]:
-    """Move a ledger to what the remote has; returns members that would get lost. Raises CorruptRecord for what is no ledger."""
+def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange]) -> tuple[list[str], list[Purge]]:
+    """Move a ledger to what the remote has; returns members and purges that would get lost.
+
+    Raises CorruptRecord for what is no ledger.
+    """
     first = next(iter(read_pages(repository, [one.there])))
     if isinstance(first, tuple):
         raise CorruptRecord(f"it is no ledger ({first[1]})")
@@ -212,17 +217,20 @@ def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange])
     rewritten = [tip for tip in tracked.values() if not page_ids(repository, tip, {one.there})[1]]
     if one.here is not None:
         if page_ids(repository, one.here, {one.there})[1]:
-            return []
+            return [], []
         if not page_ids(repository, one.there, {one.here})[1]:
             rewritten.append(one.here)
     changes.append(RefChange(one.ref, one.there, one.here))
     if not rewritten:
-        return []
+        return [], []
     # It was written anew there: by a purge, or by another clone of the same name. Plain `git fetch` does not replace what it
     # has of the old one, and would complain each time.
     changes += [RefChange(ref, None, tip) for ref, tip in tracked.items()]
     kept = all_members(repository, one.there)
-    return [commit for tip in rewritten for commit in all_members(repository, tip) if commit not in kept]
+    lost = [commit for tip in rewritten for commit in all_members(repository, tip) if commit not in kept]
+    said = purges_of(repository, one.there)
+    unsaid = {run: one for tip in rewritten for run, one in purges_of(repository, tip).items() if run not in said}
+    return lost, list(unsaid.values())
 
 
 def _without(repository: Repository, commits: Iterable[str], purged: Collection[str]) -> list[Member]:
