@@ -173,8 +173,8 @@ def _new_folder(repository: Repository) -> tuple[int, Path]:
     """A folder's name and the lock that says it is in use; what dead imports left behind goes away on the way."""
     home = repository.home / "import"
     home.mkdir(parents=True, exist_ok=True)
-    for path in home.glob("*.lock"):
-        _sweep(repository, path)
+    for path in home.iterdir():
+        _sweep(repository, path.with_suffix(""))
     while True:
         folder = home / secrets.token_hex(8)
         lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -195,14 +195,19 @@ def _hold(lock: int) -> bool | None:
         return None
 
 
-def _sweep(repository: Repository, path: Path) -> None:
+def _sweep(repository: Repository, folder: Path) -> None:
+    """Remove a private repository unless somebody is at work in it."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # The lock comes before the folder and goes after it; a git at its last words has made this one again.
+        _remove(repository, folder)
+        return
     except OSError:
         return
     try:
         if _hold(lock):
-            _remove(repository, path.with_suffix(""))
+            _remove(repository, folder)
     finally:
         os.close(lock)
 
@@ -216,7 +221,6 @@ def _remove(repository: Repository, folder: Path) -> None:
     for name in names:
         (repository.common_dir / "objects" / "pack" / name).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    # A git that has just lost its writer may be at its last words still; then the next import finds the folder by its lock.
     if not folder.exists():
         folder.with_suffix(".lock").unlink(missing_ok=True)
 
