@@ -35,7 +35,7 @@ and chooses the exit code, which is the `exit_code` of the class.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AlreadyRecorded",
@@ -183,7 +183,11 @@ class SourceChanged(GittrackError):
 
 
 class ObjectMissing(GittrackError, LookupError):
-    pass
+    """Objects that cannot be had; `spoiled` are those that the remote has with other bytes than their names say."""
+
+    def __init__(self, message: str, *, spoiled: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.spoiled = frozenset(spoiled)
 
 
 class OnlyCopy(GittrackError):

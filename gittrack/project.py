@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -598,14 +598,17 @@ class Project:
 
         return set_up(self.repo, self.settings, fetch_runs=fetch_runs)
 
-    def fsck(self) -> list[Problem]:
-        """Every run read back whole; returns what is damaged, and where the index differs from git."""
+    def fsck(self, *, spoiled: Collection[str] = ()) -> list[Problem]:
+        """Every run read back whole; returns what is damaged, and where the index differs from git.
+
+        `spoiled` is what a repair found damaged on the remote, where `fsck` itself reads nothing.
+        """
         from gittrack.data.health import examine
         from gittrack.data.health import problems as data_problems
         from gittrack.ledger.fsck import Problem, fsck
 
         problems = list(fsck(self.repo))
-        problems += data_problems(self.depot, examine(self.depot, self._all_states()))
+        problems += data_problems(self.depot, examine(self.depot, self._all_states()), spoiled)
         problems += [
             Problem(str(one.folder), one.problem, "mend what it names, then run 'gittrack recover'")
             for one in self.recover()

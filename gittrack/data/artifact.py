@@ -110,18 +110,26 @@ class RunArtifact:
             return [_write(target, self._inline(), overwrite, mode)]
         if member and not self.is_folder:
             raise UnknownRun(f"artifact {self.name!r} is a single file and has no {member!r} in it")
-        self._depot.bring([self.artifact.as_pointer()], member=member, what=self.name)
-        if member and not self._depot.members(self.md5, member):
-            few = ", ".join(list(self._depot.members(self.md5))[:5])
-            raise UnknownRun(f"artifact {self.name!r} has no file or folder {member!r}; it has {few}")
         try:
-            written = self._depot.store.export(self.md5, target, member=member, overwrite=overwrite)
+            try:
+                written = self._export(target, member, overwrite)
+            except CorruptRecord:
+                # Of what is damaged here there may be another copy, or one on the remote.
+                self._depot.mend(self.artifact.as_pointer(), member=member, what=self.name)
+                written = self._export(target, member, overwrite)
         except FileExistsError as error:
             raise UsageError(f"{error}; move it away, or allow to overwrite it (--force)") from None
         if mode != 0o644:
             for path in written:
                 path.chmod(mode)
         return written
+
+    def _export(self, target: Path, member: str | None, overwrite: bool) -> list[Path]:
+        self._depot.bring([self.artifact.as_pointer()], member=member, what=self.name)
+        if member and not self._depot.members(self.md5, member):
+            few = ", ".join(list(self._depot.members(self.md5))[:5])
+            raise UnknownRun(f"artifact {self.name!r} has no file or folder {member!r}; it has {few}")
+        return self._depot.store.export(self.md5, target, member=member, overwrite=overwrite)
 
     @property
     def _base(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gittrack.errors import GittrackError, ObjectMissing, RemoteUnusable
+from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing, RemoteUnusable
 from gittrack.git.repository import Repository
 from gittrack.model.pointer import Pointer
 from gittrack.pointers.progress import bar
@@ -106,10 +106,35 @@ class Depot:
             came = came.and_more(self._pull(missing, sum(one.size for one in pointers), what))
         return came
 
+    def mend(self, pointer: Pointer, *, member: str | None = None, what: str = "the data") -> None:
+        """Set damaged bytes aside, and get the object from another copy here or from the remote.
+
+        Raises ObjectMissing where there is none.
+        """
+        from gittrack.pointers.census import heal
+
+        what = f"{what} (damaged here, and set aside)"
+        try:
+            heal(self.store, pointer.oid)
+            if pointer.is_folder:
+                self.bring([pointer], member="", what=what)
+                for oid in self.members(pointer.oid, member).values():
+                    heal(self.store, oid)
+        except OSError as error:
+            raise CorruptRecord(
+                f"{what}: its bytes are damaged and cannot be set aside ({error.strerror or error}); where that can be "
+                "written, 'gittrack fsck --repair' mends it"
+            ) from None
+        self.bring([pointer], member=member, what=what)
+
     def read(self, pointer: Pointer, *, what: str = "the data") -> bytes:
         """The bytes of one file, from the remote where they are not here; raises ObjectMissing, CorruptRecord."""
         self.bring([pointer], what=what)
-        return self.store.read(pointer.oid)
+        try:
+            return self.store.read(pointer.oid)
+        except CorruptRecord:
+            self.mend(pointer, what=what)
+            return self.store.read(pointer.oid)
 
     def members(self, oid: str, member: str | None = None) -> dict[str, str]:
         """Path to object of a folder's files, or of those that `member` (a file or sub-folder) names."""
@@ -139,7 +164,8 @@ class Depot:
         with bar(f"fetching {what}", size, always=True) as progress:
             done = pull(self.store, remote, oids, progress=progress)
         if done.failed:
-            raise ObjectMissing(f"{what}: {_first_failure(done.failed)}; 'gittrack fsck' tells what is where")
+            text = f"{what}: {_first_failure(done.failed)}; 'gittrack fsck' tells what is where"
+            raise ObjectMissing(text, spoiled=done.spoiled)
         return Came(done.done, done.bytes)
 
     # --- out

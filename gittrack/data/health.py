@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
 from gittrack.data.needed import Needed, needed_objects
-from gittrack.errors import CorruptRecord, GittrackError
+from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing
 from gittrack.ledger.fsck import Problem
 from gittrack.model.run import RunState
 from gittrack.pointers.census import cached_object, heal
 from gittrack.pointers.store import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked(Problem):
+    """Nothing that is known to be wrong: bytes are not here, and the remote could not be asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,11 @@ def _all(depot: Depot, one: Needed) -> list[str]:
         return [one.pointer.oid]
 
 
-def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
+def problems(depot: Depot, findings: Iterable[Finding], spoiled: Collection[str] = ()) -> Iterator[Problem]:
     """What is wrong, and where the bytes can be had; the remote is asked once, and only about these.
 
-    What lies safely on the remote, or was let go on purpose, is told and is no damage.
+    What lies safely on the remote, or was let go on purpose, is told and is no damage. `spoiled` are objects that a repair
+    found damaged on the remote.
     """
     findings = list(findings)
     if not findings:
@@ -80,11 +86,19 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
         damaged = any(health is Health.DAMAGED for health in one.objects.values())
         if one.is_released(released):
             yield Problem(where, "its bytes were let go by 'gittrack gc'", "", harmless=True)
+        elif any(oid in spoiled or _is_cut(one.needed, oid, answer) for oid in one.objects):
+            yield Problem(
+                where,
+                f"{one.sentence()}, and the copy on remote {answer.name!r} is damaged too",
+                "remove that one there (files/md5/, then its md5 with a '/' after two digits) and 'gittrack push' from a "
+                "clone that has it, or log it again ('gittrack artifact add')",
+            )
         elif one.objects.keys() <= answer.sizes.keys():
             step = f"'gittrack fsck --repair' fetches it from remote {answer.name!r}, and verifies it"
             yield Problem(where, f"{one.sentence()}, and on the remote", step, harmless=not damaged)
-        elif answer.silence:
-            yield Problem(
+        elif answer.silence and answer.configured:
+            kind = Problem if damaged else Unasked
+            yield kind(
                 where, one.sentence(), f"the remote could not be asked ({answer.silence}); ask again when it answers"
             )
         else:
@@ -95,13 +109,26 @@ def problems(depot: Depot, findings: Iterable[Finding]) -> Iterator[Problem]:
             )
 
 
+def _is_cut(needed: Needed, oid: str, answer: Answer) -> bool:
+    """Whether the remote has a file with another size than it must have; of the files in a folder nobody knows it."""
+    return (
+        oid == needed.pointer.oid
+        and not needed.pointer.is_folder
+        and answer.sizes.get(oid, needed.pointer.size) != needed.pointer.size
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """How many objects are whole again, how many bytes were fetched for that, and how many DVC's cache has again."""
+    """How many objects are whole again, how many bytes were fetched for that, and how many DVC's cache has again.
+
+    `spoiled` are those that the remote has, and not as they must be.
+    """
 
     objects: int
     bytes: int
     exposed: int = 0
+    spoiled: frozenset[str] = frozenset()
 
 
 def repair(depot: Depot, findings: Iterable[Finding]) -> Repaired:
@@ -113,14 +140,19 @@ def repair(depot: Depot, findings: Iterable[Finding]) -> Repaired:
         heal(depot.store, oid)
     _from_worktree(depot, findings)
     came = 0
-    for one in findings:
+    spoiled: set[str] = set()
+    # Who does not answer is not asked for each.
+    answers = not depot.ask(bad).silence
+    for one in findings if answers else ():
         try:
             came += depot.bring([one.needed.pointer], what=one.needed.called).bytes
+        except ObjectMissing as error:
+            spoiled |= error.spoiled
         except (GittrackError, OSError):
             # It is told by the look that follows.
             continue
     whole = [oid for oid in bad if depot.store.check(oid) is Health.OK]
-    return Repaired(len(whole), came)
+    return Repaired(len(whole), came, spoiled=frozenset(spoiled))
 
 
 def _from_worktree(depot: Depot, findings: Iterable[Finding]) -> None:

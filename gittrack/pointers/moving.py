@@ -26,6 +26,10 @@ class Refused(Exception):
     """An object that another try would not make better; the text is the reason."""
 
 
+class Spoiled(Refused):
+    """The bytes on the remote are not those that the object's name says."""
+
+
 def patiently(remote: Remote, act: Callable[[], Any]) -> Any:
     """One question to the remote, asked again when the connection breaks."""
     for left in reversed(range(TRIES)):
@@ -45,12 +49,13 @@ def _pause(left: int) -> float:
 
 
 class Move:
-    """One push or pull: the sizes of what is `done`, and why the others `failed`."""
+    """One push or pull: the sizes of what is `done`, why the others `failed`, and which of those are `spoiled` there."""
 
     def __init__(self, remote: Remote, jobs: int | None, progress: Progress | None) -> None:
         self.remote = remote
         self.jobs = remote.jobs(jobs)
         self.failed: dict[str, str] = {}
+        self.spoiled: set[str] = set()
         self.done: dict[str, int] = {}
         self._progress = progress
         self._lock = threading.Lock()
@@ -155,6 +160,8 @@ class Move:
     def _failed_for_good(self, oid: str, error: Exception, left: int) -> bool:
         if isinstance(error, Refused):
             self.failed[oid] = str(error)
+            if isinstance(error, Spoiled):
+                self.spoiled.add(oid)
             return True
         passing = is_passing(error)
         if passing and left:

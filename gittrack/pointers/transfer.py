@@ -19,7 +19,7 @@ from gittrack.model.pointer import FOLDER_SUFFIX
 from gittrack.pointers.folder import from_list
 from gittrack.pointers.hashing import Progress, copy, digest, md5
 from gittrack.pointers.lookup import There, base_name, in_parallel, look, present
-from gittrack.pointers.moving import Move, Refused, patiently
+from gittrack.pointers.moving import Move, Refused, Spoiled, patiently
 from gittrack.pointers.reasons import reason_of
 from gittrack.pointers.remote import Remote
 
@@ -44,12 +44,16 @@ class LocalStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """How many objects moved and their bytes, how many were there `already`, and why the others `failed`."""
+    """How many objects moved and their bytes, how many were there `already`, and why the others `failed`.
+
+    `spoiled` are those that failed since the remote has other bytes under their names.
+    """
 
     done: int = 0
     bytes: int = 0
     already: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
+    spoiled: frozenset[str] = frozenset()
 
 
 def _is_list(oid: str) -> bool:
@@ -309,7 +313,7 @@ def pull(
             return sizes[oid]
 
         move.all(list(sizes), bring)
-    return Transferred(len(move.done), sum(move.done.values()), already, move.failed)
+    return Transferred(len(move.done), sum(move.done.values()), already, move.failed, frozenset(move.spoiled))
 
 
 async def _download(store: LocalStore, remote: Remote, oid: str, size: int, move: Move) -> None:
@@ -404,5 +408,5 @@ def _install_part(store: LocalStore, remote: Remote, oid: str, part: IO[bytes]) 
     store.install(oid, path)
 
 
-def _damaged_there(remote: Remote) -> Refused:
-    return Refused(f"its bytes on remote {remote.name!r} are damaged")
+def _damaged_there(remote: Remote) -> Spoiled:
+    return Spoiled(f"its bytes on remote {remote.name!r} are damaged")

@@ -111,6 +111,74 @@ def test_the_remote_mends_what_is_damaged_or_gone(pushed: Bench) -> None:
     assert pushed.project.artifact("model").read_bytes() == large("m")
 
 
+@pytest.mark.parametrize("length", ["the same", "shorter"])
+def test_a_copy_on_the_remote_that_is_damaged_too_is_told(pushed: Bench, tmp_path: Path, length: str) -> None:
+    (pushed.repo.path / "out/m.bin").unlink()
+    spoil(object_of(pushed, 70_000))
+    (there,) = [one for one in (tmp_path / "store").rglob("*") if one.is_file()]
+    spoil(there)
+    if length == "shorter":
+        there.chmod(0o644)
+        there.write_bytes(b"short")
+    done = pushed.repo.gittrack("fsck", "--repair", check=False)
+    assert done.returncode == 4
+    assert "the copy on remote 'gittrack' is damaged too" in done.stdout
+    # Of a size one hears without a repair.
+    if length == "shorter":
+        assert "damaged too" in pushed.repo.gittrack("fsck", check=False).stdout
+
+
+def test_a_remote_that_cannot_be_asked_is_no_damage(pushed: Bench, tmp_path: Path) -> None:
+    bench = pushed
+    bench.run("b", {"n.bin": large("n")}, other="n.bin")
+    for path in bench.objects():
+        in_cache(bench, path).unlink()
+        path.unlink()
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    done = bench.repo.gittrack("fsck", check=False)
+    assert done.returncode == 1
+    assert done.stdout.count("the remote could not be asked") == 1
+    assert "nothing is known to be damaged" in done.stderr
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    # It answers, and does not have one of them.
+    assert bench.repo.gittrack("fsck", check=False).returncode == 4
+
+
+def test_without_any_remote_what_is_not_here_is_lost(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    path = object_of(bench, 70_000)
+    in_cache(bench, path).unlink()
+    path.unlink()
+    done = bench.repo.gittrack("fsck", check=False)
+    assert done.returncode == 4
+    assert "on no remote" in done.stdout
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_what_is_damaged_here_is_got_from_the_remote(pushed: Bench, folder: bool) -> None:
+    if folder:
+        pushed.repo.write("out/set/1.bin", large("1", 80_000))
+        with pushed.project.start_run("b") as run:
+            run.log_artifacts("out/set", name="set")
+        pushed.repo.gittrack("push")
+    for path in pushed.objects():
+        spoil(path)
+    name = "set" if folder else "model"
+    pushed.repo.gittrack("artifact", "get", f"{name}:latest", "-o", "got")
+    got = "got/set/1.bin" if folder else "got/m.bin"
+    assert (pushed.repo.path / got).read_bytes() == (large("1", 80_000) if folder else large("m"))
+    assert len(list((pushed.repo.path / ".git/gittrack/odb/damaged").iterdir())) == (2 if folder else 1)
+
+
+def test_what_is_damaged_here_and_nowhere_else_says_so(bench: Bench) -> None:
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    spoil(object_of(bench, 70_000))
+    done = bench.repo.gittrack("artifact", "get", "model", "-o", "got", check=False)
+    assert done.returncode == 1
+    assert "damaged here" in done.stderr
+    assert "no remote" in done.stderr
+
+
 def test_a_list_of_a_folder_that_is_damaged(bench: Bench) -> None:
     bench.repo.write("out/set/1.bin", large("1"))
     with bench.project.start_run("a") as run:
