@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from gittrack.report.text import escape
 if TYPE_CHECKING:
     from gittrack.share import Shared
 
+_LISTED = 20
 _no_data = click.option("--no-data", is_flag=True, help="Runs alone: leave their data where they are.")
 _since = click.option("--since", metavar="TIME", help="Only runs that started since then, as -7d or 2026-01-31.")
 _remote = click.argument("remote", metavar="[REMOTE]", required=False)
@@ -120,15 +122,27 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
         app.console.error(f"{ref}: {reason}")
     if done.note:
         app.console.note(done.note)
-    for what, reason in list(done.absent.items())[:20]:
-        app.console.error(f"{what}: {reason}")
-    if len(done.absent) > 20:
-        app.console.error(f"... and {len(done.absent) - 20:,} more")
+    _tell_absent(app, done.absent)
     if done.held_back:
         runs = "1 run stays" if done.held_back == 1 else f"{done.held_back:,} runs stay"
         app.console.error(f"{runs} here until the data can go too; repeat the push, or share without data (--no-data)")
     if not done.complete:
         raise click.exceptions.Exit(GittrackError.exit_code)
+
+
+def _tell_absent(app: App, absent: Mapping[str, str]) -> None:
+    """One cause, one line, with what it kept from moving below it."""
+    by_reason: dict[str, list[str]] = {}
+    for what, reason in absent.items():
+        by_reason.setdefault(reason, []).append(what)
+    for reason, several in list(by_reason.items())[:_LISTED]:
+        if len(several) == 1:
+            app.console.error(f"{several[0]}: {reason}")
+        else:
+            app.console.error(f"{len(several):,} files and folders of runs could not be moved: {reason}")
+            app.console.listing(several, most=5)
+    if len(by_reason) > _LISTED:
+        app.console.error(f"... and {len(by_reason) - _LISTED:,} more")
 
 
 def _json(done: Shared) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -233,6 +234,37 @@ def test_a_remote_folder_that_is_not_mounted_is_no_loss(team: Bench, tmp_path: P
     assert done.returncode == 1
     assert "could not be asked" in done.stdout
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("cause", ["not mounted", "no such remote"])
+def test_one_cause_is_told_once(team: Bench, tmp_path: Path, cause: str) -> None:
+    for name in "abc":
+        team.run(name, {"m.bin": large(name)})
+    team.repo.gittrack("push")
+    other = colleague(team)
+    if cause == "not mounted":
+        os.rename(tmp_path / "store", tmp_path / "elsewhere")
+        expected = "is not there"
+    else:
+        other.git("config", "gittrack.artifacts.remote", "nowhere")
+        expected = "no remote 'nowhere'"
+    done = other.gittrack("fetch", check=False)
+    assert done.returncode == 1
+    assert done.stderr.count(expected) == 1
+    assert "3 files and folders of runs" in done.stderr
+    assert "artifact 'out/m.bin' of run b" in done.stderr
+    # By name, for a program.
+    assert len(json.loads(other.gittrack("pull", "--json", check=False).stdout)["absent"]) == 3
+
+
+def test_a_push_that_finds_no_remote_tells_the_cause_once(team: Bench, tmp_path: Path) -> None:
+    for name in "abc":
+        team.run(name, {"m.bin": large(name)})
+    (tmp_path / "store").write_text("a file where the folder should be")
+    done = team.repo.gittrack("push", check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("3 files and folders of runs") == 1
+    assert "3 runs stay here" in done.stderr
 
 
 def test_a_folder_that_was_lost_from_the_cache_alone_is_told_when_it_is_back(team: Bench) -> None:
