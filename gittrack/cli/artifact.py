@@ -218,5 +218,6 @@ def add(app: App, run: str, path: str, name: str | None, kind: str | None, as_js
     if as_json:
         app.console.json(made.to_dict())
         return
-    where = "in DVC's cache" if made.pointer else "in git"
+    here = "in gittrack's own store" if app.project.depot.store.places.cache is None else "in DVC's cache"
+    where = here if made.pointer else "in git"
     app.console.line(escape(f"added {made.called} to {found.experiment}/{found.name}: {_size(made)}, {where}"))

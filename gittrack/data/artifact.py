@@ -117,8 +117,10 @@ class RunArtifact:
                 # Of what is damaged here there may be another copy, or one on the remote.
                 self._depot.mend(self.artifact.as_pointer(), member=member, what=self.name)
                 written = self._export(target, member, overwrite)
-        except FileExistsError as error:
-            raise UsageError(f"{error}; move it away, or allow to overwrite it (--force)") from None
+        except (FileExistsError, NotADirectoryError) as error:
+            if error.filename is not None:
+                raise UsageError(f"{error.filename} is a file, and nothing can be put into it; move it away") from None
+            raise UsageError(str(error)) from None
         if mode != 0o644:
             for path in written:
                 path.chmod(mode)
@@ -158,6 +160,8 @@ class RunArtifact:
 def _write(target: Path, data: bytes, overwrite: bool, mode: int) -> Path:
     import tempfile
 
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder, which no file replaces; move it away")
     if target.exists() or target.is_symlink():
         if target.is_file() and target.read_bytes() == data:
             return target

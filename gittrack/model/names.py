@@ -120,6 +120,13 @@ def check_key(kind: str, key: str) -> str:
     return key
 
 
+def one_line(text: str) -> str:
+    """A text that may hold a file's name, as one line of Unicode: a line end becomes `\\n`, half a surrogate pair `\\udcff`."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode("utf-8")

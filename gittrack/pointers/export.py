@@ -55,8 +55,12 @@ def export_files(
                 found = take_file(str(path), None).oid
             if found == oid:
                 continue
-        if os.path.lexists(path) and (not overwrite or path.is_dir()):
-            raise FileExistsError(f"{path} is there already, with other content")
+        if path.is_dir():
+            raise FileExistsError(f"{path} is a folder, which no file replaces; move it away")
+        if os.path.lexists(path) and not overwrite:
+            raise FileExistsError(
+                f"{path} is there already, with other content; move it away, or allow to overwrite it (--force)"
+            )
         missing.append((oid, path))
     for oid, path in missing:
         _export(oid, path, farm, progress)

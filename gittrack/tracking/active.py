@@ -21,7 +21,7 @@ from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
 from gittrack.model.codec import param_to_json
-from gittrack.model.names import check_experiment, check_run_name
+from gittrack.model.names import check_experiment, check_run_name, one_line
 from gittrack.model.param import flatten
 from gittrack.model.run import Failure, Status
 from gittrack.model.text import check_text, checked_tags
@@ -345,6 +345,7 @@ class ActiveRun:
 
     def warn(self, text: str) -> None:
         """Tell the person once, and the record too where that is possible."""
+        text = one_line(text)
         if text in self._warned:
             return
         self._warned.add(text)

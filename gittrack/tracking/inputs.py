@@ -93,6 +93,10 @@ def look_at(
         if pointer.is_file():
             raise UsageError(f"input {text!r} is not here yet, only its pointer is; 'dvc pull {text}' brings it")
         raise UsageError(f"there is no input file {text!r}; check the path (now in {os.getcwd()})")
+    if not path.is_file() and not path.is_dir():
+        raise UsageError(
+            f"input {text!r} is neither a file nor a folder (a pipe, a socket or a device), and has no version"
+        )
     if ground is None:
         return Seen(_unkept(path), path)
     allowed = ground.changes_allowed if allow_changed is None else allow_changed

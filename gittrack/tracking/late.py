@@ -17,7 +17,7 @@ from gittrack.ledger.write import amend
 from gittrack.model.amendment import ARTIFACT_PREFIX
 from gittrack.model.artifact import Artifact
 from gittrack.model.codec import artifact_to_json
-from gittrack.model.names import check_key
+from gittrack.model.names import check_key, one_line
 from gittrack.model.run import RunState
 from gittrack.settings import Settings
 from gittrack.tracking.outputs import path_inside, safe_path, told
@@ -46,6 +46,10 @@ def add_artifact(
     source = Path(path)
     if not source.exists():
         raise UsageError(f"there is no file {str(path)!r} to add; check the path (now in {os.getcwd()})")
+    if not source.is_file() and not source.is_dir():
+        raise UsageError(
+            f"{str(path)!r} is neither a file nor a folder (a pipe, a socket or a device), and cannot be added"
+        )
     taken = {one.path for one in known}
     inside = safe_path(path_inside(source) or source.resolve().name)
     clash = _clash(inside, taken)
@@ -98,5 +102,5 @@ def _kept(
     with bar(f"keeping {source.name}", size or 0) as progress:
         added = store.add(source, progress=progress, ignore_root=repository.root, fresh=fresh)
     for text in told(inside, added):
-        _log.warning("gittrack: %s", text)
+        _log.warning("gittrack: %s", one_line(text))
     return Artifact(inside, added.pointer.size, added.pointer.oid, nfiles=added.pointer.nfiles, pointer=True), {}

@@ -385,3 +385,56 @@ heavy = ('dvc', 'dvc_data', 'dvc_objects', 'fsspec', 'tqdm', 'ruamel', 'gittrack
 print([name for name in heavy if name in sys.modules])
 """
     assert bench.repo.python(code).stdout == "[]\n"
+
+
+# --- words
+
+
+@pytest.mark.parametrize("what", ["small.txt", "large.bin", "set"])
+def test_what_stands_in_the_way_is_named(bench: Bench, what: str, tmp_path: Path) -> None:
+    bench.repo.write("out/set/large.bin", large("s"))
+    bench.run("a", {"small.txt": b"hello", "large.bin": large("x")})
+    bench.project.add_artifact("a", "out/set")
+    inside = tmp_path / "in/set/large.bin" if what == "set" else tmp_path / f"in/{what}"
+    inside.mkdir(parents=True)
+    done = bench.repo.gittrack(
+        "artifact", "get", "a", f"out/{what}", "-o", str(tmp_path / "in"), "--force", check=False
+    )
+    assert done.returncode == 2
+    assert f"{inside} is a folder" in done.stderr
+    assert "--force" not in done.stderr
+    (tmp_path / "file").write_text("mine")
+    done = bench.repo.gittrack("artifact", "get", "a", "out/large.bin", "-o", str(tmp_path / "file"), check=False)
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+
+
+def test_a_pipe_is_no_artifact_and_no_input(bench: Bench) -> None:
+    bench.run("a")
+    os.mkdir("out")
+    os.mkfifo("out/pipe")
+    for words in (["artifact", "add", "a", "out/pipe"], ["run", "--input", "out/pipe", "--", "true"]):
+        done = bench.repo.gittrack(*words, check=False)
+        assert done.returncode == 2
+        assert "neither a file nor a folder" in done.stderr
+
+
+def test_odd_names_in_warnings_stay_on_their_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.repo.write("out/set/x", large("x"))
+    for name in (b"a\nb", b"c\xff"):
+        os.symlink("nowhere", b"out/set/" + name)
+    with caplog.at_level(logging.WARNING, "gittrack"), bench.project.start_run("a", console=False) as run:
+        run.log_artifacts("out/set", name="set")
+    (text,) = [one.getMessage() for one in caplog.records if "leaves out" in one.getMessage()]
+    assert text.isprintable()
+    assert "a\\nb" in text
+    assert text.removeprefix("gittrack: ") in bench.project.get_run("a").record.warnings
+
+
+def test_without_dvc_nothing_lies_in_its_cache(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repo.path)
+    repo.write(".gitignore", "/out\n")
+    repo.commit()
+    Bench(repo).run("a")
+    repo.write("out/m.bin", large("m"))
+    assert "in gittrack's own store" in repo.gittrack("artifact", "add", "a", "out/m.bin").stdout
