@@ -73,18 +73,19 @@ def write_runs(
     system: int = 0,
     digits: int | None = None,
     loose: bool = False,
+    seed: int = 0,
 ) -> None:
     """Runs with 10 params and 10 metrics of so many points each, as the recorder would have written them.
 
     One real run is the pattern, so that all that is not varied is what a real run holds. `system` adds so many samples
     of utilisation, `digits` rounds the values. `loose` writes loose objects, as single runs are; else one pack holds
-    them all. Refs are loose either way.
+    them all. Refs are loose either way. Another `seed` makes other runs.
     """
     there = Repository.discover(repo)
     record, environment = _pattern(there)
     code = record.code.captured
     root = read_tree(there, code)
-    dice = random.Random(0)
+    dice = random.Random(seed)
     batch, changes = ObjectBatch(there), []
     for number in range(count):
         one, histories = _vary(record, number, points, system, digits, dice)

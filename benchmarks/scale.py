@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks import scale_use
 from benchmarks.fixtures import METRICS, git, params, repository
 from benchmarks.harness import ROOT, Bench, Sizes, in_new_process, seal
 from benchmarks.rows import HEADER, Limit, Note, Row, text_line
@@ -36,6 +37,7 @@ def rows(bench: Bench, count: int) -> Iterator[Row | Note]:
     repo = repository(bench.new_folder("scale"), files=50)
     yield from _import_rows(bench, repo, count)
     yield from _disk_rows(repo, count)
+    yield from scale_use.rows(bench, repo, count)
 
 
 # --- import
