@@ -14,6 +14,7 @@ from typing import Self
 
 from gittrack.errors import GitFailed
 from gittrack.git.objects import Signature, identity_bytes
+from gittrack.git.packs import IMPORTED
 from gittrack.git.program import environment, git_failed, not_started
 from gittrack.git.repository import Repository
 
@@ -148,6 +149,10 @@ class FastImport:
         _move_packs(self._folder, self._repository)
         return commit
 
+    def settle(self) -> None:
+        """A ref leads to all of it now: its packs stay marked, as packs of ours."""
+        (self._folder / "kept").unlink(missing_ok=True)
+
     def _failed(self) -> GitFailed:
         assert self._process is not None
         code = self._process.wait()
@@ -238,7 +243,7 @@ def _make_private(folder: Path, repository: Repository) -> None:
 
 
 def _move_packs(folder: Path, repository: Repository) -> None:
-    """Packs go to their place, marked so that `git gc` leaves them alone until the folder is removed."""
+    """Packs go to their place, marked so that `git gc` leaves them alone, for good once `settle` was called."""
     target = repository.common_dir / "objects" / "pack"
     target.mkdir(exist_ok=True)
     for pack in (folder / "objects" / "pack").glob("*.pack"):
@@ -247,7 +252,7 @@ def _move_packs(folder: Path, repository: Repository) -> None:
             # Noted first: whatever happens now, it will be found.
             with (folder / "kept").open("a", encoding="ascii") as file:
                 file.write(f"{keep.name}\n")
-            keep.write_text("gittrack import\n", encoding="ascii")
+            keep.write_text(f"{IMPORTED}\n", encoding="ascii")
         for path in (pack, pack.with_suffix(".idx")):
             # The index comes last: git looks for packs by it.
             shutil.move(path, target / path.name)

@@ -12,6 +12,8 @@ from gittrack.git.program import environment, git_failed, git_version
 from gittrack.git.repository import Repository
 
 _MARK = "gittrack"
+# Of a pack in which fast-import found few deltas.
+IMPORTED = f"{_MARK} import"
 # `pack-objects --stdin-packs` came with this.
 _JOINS = (2, 32)
 
@@ -22,6 +24,7 @@ class Pack:
 
     path: Path
     size: int
+    imported: bool = False
 
     @property
     def keep(self) -> Path:
@@ -33,9 +36,10 @@ def own_packs(repository: Repository) -> list[Pack]:
     found = []
     for keep in _folder(repository).glob("pack-*.keep"):
         try:
-            if keep.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
+            mark = keep.read_text(encoding="utf-8", errors="replace")
+            if mark.startswith(_MARK):
                 path = keep.with_suffix(".pack")
-                found.append(Pack(path, path.stat().st_size))
+                found.append(Pack(path, path.stat().st_size, mark.startswith(IMPORTED)))
         except OSError:
             continue
     return sorted(found, key=lambda one: (one.size, one.path.name))
@@ -75,11 +79,12 @@ def write_pack(repository: Repository, objects: Mapping[str, bytes]) -> None:
 
 
 def join_packs(repository: Repository, packs: Sequence[Pack]) -> None:
-    """Several packs of ours become one."""
+    """Several packs of ours become one; if any was imported, with deltas found anew, which takes some ms a run."""
     if tuple(map(int, git_version().split(".")[:2])) < _JOINS:
         return
     script = b"".join(os.fsencode(one.path.name) + b"\n" for one in packs)
-    out = repository.git("pack-objects", "-q", "--stdin-packs", str(_folder(repository) / "pack"), stdin=script)
+    anew = ("--no-reuse-delta", "--window=10", "--depth=50") if any(one.imported for one in packs) else ()
+    out = repository.git("pack-objects", "-q", "--stdin-packs", *anew, str(_folder(repository) / "pack"), stdin=script)
     kept = _keep(repository, out)
     for one in packs:
         if one.path not in kept:

@@ -70,6 +70,7 @@ def import_runs(
     base = repository.resolve(ledger, None)
     with ExitStack() as stack:
         stream = stack.enter_context(FastImport(repository))
+        streams = [stream]
         runs = _Runs(repository, stream, defaults)
         pages = _Pages(stream, writer, author, base)
         for part in split_pages(runs.members(items)):
@@ -84,6 +85,8 @@ def import_runs(
         for tries in range(_TRIES):
             try:
                 change_refs(repository, [RefChange(ledger, tip, expected)], "gittrack: import")
+                for one in streams:
+                    one.settle()
                 moved(repository, expected, tip)
                 return Imported(runs.count, pages.count, tip)
             except RefConflict:
@@ -91,6 +94,7 @@ def import_runs(
                 time.sleep(random.uniform(0, 0.02) * (tries + 1))
             expected = repository.resolve(ledger, None)
             again = stack.enter_context(FastImport(repository))
+            streams.append(again)
             pages = _Pages(again, writer, author, expected)
             for content in _contents(repository, made, base):
                 pages.add([Member(*one) for one in zip(content.page.members, content.lines, strict=True)])

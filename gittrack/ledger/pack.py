@@ -82,6 +82,9 @@ def _objects_of_runs(repository: Repository) -> dict[str, bytes]:
 def _to_join(repository: Repository) -> list[Pack]:
     """The smaller packs, once there are many: each size is gone through only a few times."""
     packs = own_packs(repository)
+    imported = [one for one in packs if one.imported]
+    if imported:
+        return imported
     if len(packs) <= _PACKS:
         return []
     total, upto = packs[0].size, 1
