@@ -36,6 +36,13 @@ def add(repo: Repo, name: str, **fields: object) -> str:
     return one.id
 
 
+def only_folded(repo: Repo) -> None:
+    """From now on the ledger alone has what was recorded here."""
+    opened(repo).pack()
+    for ref in repo.git("for-each-ref", "--format=%(refname)", f"{layout.RUNS}digits/").splitlines():
+        repo.git("update-ref", "-d", ref)
+
+
 def push(repo: Repo) -> Shared:
     done = opened(repo).push(data=False)
     assert done.refused == {}
@@ -118,6 +125,7 @@ def test_a_copy_that_cannot_be_told_apart_is_noticed_when_both_push(team: list[R
     assert writer(copy) == writer(first)
     add(first, "in the first")
     add(copy, "in the copy")
+    only_folded(copy)
     push(first)
     before = writer(first)
     done = push(copy)
@@ -172,6 +180,7 @@ def test_a_restored_backup_goes_on_where_it_was(team: list[Repo], tmp_path: Path
     copied(Repo(tmp_path / "backup"), first.path, image=True)
     assert names(first) == {"before"}
     add(first, "after it was restored")
+    only_folded(first)
     fetch(first)
     push(first)
     fetch(second)
@@ -279,6 +288,20 @@ def test_runs_pushed_by_hand_are_taken_in(team: list[Repo]) -> None:
         fetch(one)
         assert tags(one, "by hand") == {"kind": "cv", "more": "x"}
         assert problems(one) == []
+
+
+def test_what_two_said_and_pushed_by_hand_alone_comes_together(team: list[Repo]) -> None:
+    first, second, _ = team
+    run = add(first, "by hand")
+    ref = layout.run_ref("digits", run)
+    first.git("push", "--quiet", "origin", f"{ref}:{ref}")
+    fetch(second)
+    opened(first).amend(run, tags={"first": "x"})
+    opened(second).amend(run, tags={"second": "y"})
+    first.git("push", "--quiet", "origin", f"{ref}:{ref}")
+    fetch(second)
+    assert tags(second, "by hand") == {"first": "x", "second": "y"}
+    assert problems(second) == []
 
 
 # --- purges

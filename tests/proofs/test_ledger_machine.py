@@ -112,7 +112,7 @@ class Team(RuleBasedStateMachine):
         self.purged: set[str] = set()
         self.seen = [Seen() for _ in range(3)]
         self.count = itertools.count(1)
-        self.record(0, "digits")
+        self.record(0, "digits", False)
 
     def teardown(self) -> None:
         try:
@@ -125,8 +125,8 @@ class Team(RuleBasedStateMachine):
 
     # --- what people do
 
-    @rule(clone=CLONES, experiment=EXPERIMENTS)
-    def record(self, clone: int, experiment: str) -> None:
+    @rule(clone=CLONES, experiment=EXPERIMENTS, packed=st.booleans())
+    def record(self, clone: int, experiment: str, packed: bool) -> None:
         number = next(self.count)
         with self.opened(clone) as project:
             one = record(
@@ -140,6 +140,8 @@ class Team(RuleBasedStateMachine):
                 ended=START + number + 60,
             )
             commit = write(project.repo, one, None)
+            if packed:
+                project.pack()
         self.truth[one.id] = Truth(_as_read(one.state(), commit))
         self.look(clone)
 
@@ -249,13 +251,20 @@ class Team(RuleBasedStateMachine):
             project.merge_ledgers(idle_days=-1, local=local)
         self.look(clone)
 
-    @rule(clone=CLONES, other=st.integers(1, 2), image=st.booleans())
-    def replace_by_copy(self, clone: int, other: int, image: bool) -> None:
-        """`cp -r`; with `image` like that of a whole disk, where the copy cannot be told from the original."""
+    @rule(clone=CLONES, other=st.integers(1, 2), image=st.booleans(), go_on=st.booleans())
+    def replace_by_copy(self, clone: int, other: int, image: bool, go_on: bool) -> None:
+        """`cp -r`; with `image` like that of a whole disk, where the copy cannot be told from the original.
+
+        Often both go on at once: that is where a name with two writers is noticed.
+        """
         source = (clone + other) % 3
         self.replace(clone, self.folder / str(source), image)
         self.seen[clone] = copy.deepcopy(self.seen[source])
         self.look(clone)
+        if go_on:
+            for one in (source, clone):
+                self.record(one, "digits", True)
+                self.push(one, None)
 
     @rule(clone=CLONES)
     def restore(self, clone: int) -> None:
@@ -401,9 +410,9 @@ def _json(state: RunState) -> bytes:
 
 @pytest.fixture(autouse=True)
 def small_and_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refs are dropped from the third run on, pages hold three, and what is at random elsewhere repeats."""
-    monkeypatch.setattr(gittrack.ledger.fold, "KEEP_REFS", 2)
-    monkeypatch.setattr(gittrack.ledger.fold, "SLACK", 1)
+    """A single run keeps a ref of its own, pages hold three, and what is at random elsewhere repeats."""
+    monkeypatch.setattr(gittrack.ledger.fold, "KEEP_REFS", 1)
+    monkeypatch.setattr(gittrack.ledger.fold, "SLACK", 0)
     monkeypatch.setattr(layout, "PAGE_MEMBERS", 3)
     count = itertools.count()
 
