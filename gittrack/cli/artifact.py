@@ -214,7 +214,9 @@ def add(app: App, run: str, path: str, name: str | None, kind: str | None, as_js
     before = app.project.get_run(run)
     known = {one.path for one in before.artifacts}
     found = app.project.add_artifact(before, path, name=name, kind=kind)
-    made = next(one for one in found.artifacts if one.path not in known)
+    new = [one for one in found.artifacts if one.path not in known]
+    # Somebody else may have added another one meanwhile.
+    made = next((one for one in new if one.called == name or one.path.endswith(Path(path).name)), new[-1])
     if as_json:
         app.console.json(made.to_dict())
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, RepositoryError, UnknownRun
@@ -145,10 +145,12 @@ def amend(
     now: float | None = None,
     added: Sequence[Artifact] = (),
     contents: Mapping[str, bytes] | None = None,
+    check: Callable[[Chain], None] | None = None,
 ) -> str:
     """Add one amendment to a run and return its commit; changes of others in the meantime are kept.
 
-    `added` are artifacts that come to the run's files: a pointer each, or what `contents` holds for their path.
+    `added` are artifacts that come to the run's files: a pointer each, or what `contents` holds for their path. `check`
+    sees the run as it is now, again after each race that was lost, and raises when the amendment must not be made.
     """
     moment = time.time() if now is None else now
     ref = layout.run_ref(run.experiment, run.id)
@@ -157,6 +159,8 @@ def amend(
         chain = read_chain(repository, run.id, [held, run.head])
         if chain is None:
             raise UnknownRun(f"{ref} is gone; see 'gittrack ls' for what is there")
+        if check is not None:
+            check(chain)
         amendment = Amendment(
             run=chain.state.id,
             clock=chain.clock + 1,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from gittrack.errors import UsageError
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
+from gittrack.ledger.read import Chain
 from gittrack.ledger.write import amend
-from gittrack.model.amendment import ARTIFACT_PREFIX
+from gittrack.model.amendment import ARTIFACT_PREFIX, all_added
 from gittrack.model.artifact import Artifact
 from gittrack.model.codec import artifact_to_json
 from gittrack.model.names import check_key, one_line
@@ -58,15 +59,20 @@ def add_artifact(
         inside = safe_path(name)
         clash = _clash(inside, taken)
     if clash is not None:
-        raise UsageError(
-            f"run {run.name} has an artifact {clash!r} already, and a run never changes; say another name (--name)"
-        )
+        raise _taken(run, clash)
     called = check_key("artifact", name or inside)
     if any(called == one.name for one in known):
         # Under that name only the new one would be found.
         raise UsageError(
             f"run {run.name} has an artifact called {called!r} already, and a run never changes; say another name (--name)"
         )
+
+    def still_free(now: Chain) -> None:
+        # Somebody may have added it meanwhile, and the later of two would hide the other.
+        clash = _clash(inside, all_added(now.amendments))
+        if clash is not None:
+            raise _taken(run, clash)
+
     store = Store.of(repository.common_dir, repository.root)
     with naming(repository.home) as held:
         made, contents = _kept(repository, settings, store, source, inside, fresh=not held)
@@ -79,7 +85,14 @@ def add_artifact(
             author=author,
             added=[made],
             contents=contents,
+            check=still_free,
         )
+
+
+def _taken(run: RunState, path: str) -> UsageError:
+    return UsageError(
+        f"run {run.name} has an artifact {path!r} already, and a run never changes; say another name (--name)"
+    )
 
 
 def _clash(path: str, taken: Collection[str]) -> str | None:

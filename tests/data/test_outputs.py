@@ -327,6 +327,19 @@ def test_of_two_with_one_name_the_data_of_both_are_needed(bench: Bench) -> None:
         assert sorted(one.path.rpartition("/")[2] for one in needed) == ["x.bin", "y.bin"]
 
 
+@pytest.mark.parametrize("second", ["out/late", "out/late/1.txt"], ids=["the same", "something in it"])
+def test_who_comes_second_replaces_nothing(bench: Bench, second: str) -> None:
+    """The one looked whether the path is free, the other added it, and then the first went on."""
+    bench.run("a")
+    early = bench.project.get_run("a")
+    bench.repo.write("out/late/1.txt", large("1"))
+    bench.project.add_artifact("a", "out/late")
+    bench.repo.write("out/late/1.txt", large("2"))
+    with pytest.raises(UsageError, match="already, and a run never changes"):
+        bench.project.add_artifact(early, second)
+    assert bench.project.get_run("a").artifact("out/late").read_bytes("1.txt") == large("1")
+
+
 def test_two_clones_add_artifacts_and_both_stay(bench: Bench) -> None:
     """What one added does not hide what another added."""
     bench.run("a", {"m.bin": large("m")}, model="m.bin")
