@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -42,10 +43,10 @@ def checkout(app: App, run: str, worktree: str | None, branch: str | None, no_da
         )
     elif done.place is not None:
         app.console.line(escape(f"{found.experiment}/{found.name} is in {done.place}"))
-        app.console.note(escape(f"'git worktree remove {done.place}' takes it away again"))
+        app.console.note(escape(f"'git worktree remove {quote(str(done.place))}' takes it away again"))
     else:
         app.console.line(escape(f"branch {done.branch} is at {found.experiment}/{found.name}"))
-        app.console.note(escape(f"next: git switch {done.branch} && dvc checkout"))
+        app.console.note(escape(f"next: git switch {quote(str(done.branch))} && dvc checkout --force"))
     for reason in done.absent:
         app.console.error(reason)
     if done.absent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from gittrack.data.depot import Depot
 from gittrack.data.needed import Needed, needed_objects
@@ -30,12 +31,22 @@ def check_out_worktree(depot: Depot, run: RunState, folder: Path, *, data: bool 
     commit = _commit(run)
     # git is started at the top of the worktree, and we are where the person is.
     folder = Path(os.path.abspath(folder))
-    _git(depot.repository, "worktree", "add", "--detach", "--", str(folder), commit)
     absent: tuple[str, ...] = ()
-    if data:
-        asked = list(needed_objects(depot.repository, [run]))
-        needed, absent = _bring(depot, asked)
-        absent += _materialise(depot, folder.resolve(), asked, needed)
+    was_there = os.path.lexists(folder)
+    try:
+        _git(depot.repository, "worktree", "add", "--detach", "--", str(folder), commit)
+        was_there = False
+        if data:
+            asked = list(needed_objects(depot.repository, [run]))
+            needed, absent = _bring(depot, asked)
+            absent += _materialise(depot, folder.resolve(), asked, needed)
+    except UsageError:
+        raise
+    except BaseException:
+        # Interrupted: half a state of a run would look like all of it, and stand in the way of the next try.
+        if not was_there:
+            depot.repository.run("worktree", "remove", "--force", "--force", "--", str(folder), check=False)
+        raise
     return CheckedOut(commit, folder, None, absent)
 
 
@@ -90,7 +101,7 @@ def _materialise(depot: Depot, folder: Path, asked: list[Needed], needed: list[N
         # What the run needs was told above.
         mine = {one.path for one in asked}
         return tuple(
-            f"{path} is in no cache here; 'dvc pull {path}' fetches it"
+            f"{path} is in no cache here; 'dvc pull {quote(path)}' fetches it"
             for path in missing
             if path.removeprefix(f"{folder}/") not in mine
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gittrack.errors import UsageError
 from tests.data.conftest import Bench, large
-from tests.helpers import Repo
+from tests.helpers import Repo, wait_until
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_what_is_written_in_the_worktree_does_not_reach_the_store(changed: Bench
 def test_onto_a_branch(changed: Bench) -> None:
     before = (changed.repo.path / "data.csv").read_bytes()
     done = changed.repo.gittrack("checkout", "a", "-b", "look")
-    assert "git switch look && dvc checkout" in done.stderr
+    assert "git switch look && dvc checkout --force" in done.stderr
     assert (changed.repo.path / "data.csv").read_bytes() == before
     assert changed.repo.git("symbolic-ref", "--short", "HEAD") == "main"
     changed.repo.git("switch", "--quiet", "look")
@@ -113,6 +116,20 @@ def test_a_place_that_is_taken(changed: Bench) -> None:
     assert done.returncode == 2
     assert changed.repo.status_fingerprint() == before
     assert changed.repo.git("worktree", "list").count("\n") == 0
+
+
+def test_an_interrupted_checkout_leaves_nothing_half_done(changed: Bench) -> None:
+    place = changed.repo.path.with_name("repo-a")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gittrack", "checkout", "a"], cwd=changed.repo.path, stderr=subprocess.PIPE
+    ) as process:
+        wait_until((place / "code.py").exists, "the worktree is there")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+    assert not place.exists()
+    assert changed.repo.git("worktree", "list").count("\n") == 0
+    assert changed.repo.gittrack("checkout", "a").returncode == 0
 
 
 def test_a_run_in_a_repository_without_dvc(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
