@@ -162,6 +162,7 @@ def test_goals_in_a_variable(repo: Repo) -> None:
         ("run: {system_metrics: true}\n", "must be a duration"),
         ("run: {snapshot_limit: lots}\n", "must be a size like 64KB or 10MB, not 'lots'"),
         ("run: {snapshot_limit: -1}\n", "must be a size"),
+        ("artifacts: {retention: {kinds: [checkpoint]}}\n", "has kinds alone, which let nothing go"),
         ("run: {console: perhaps}\n", "must be true or false"),
         ("run: 7\n", "config.yaml:1: run must hold settings"),
         ("- run\n", "config.yaml:1: it must hold settings"),

@@ -167,11 +167,14 @@ def _retention(value: object) -> Retention:
     if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 <= days < 1e6):
         raise ValueError(f"keep_days must be a number of days, not {days!r:.80}")
     last = value.get("keep_last")
+    kinds = _texts(value.get("kinds", []))
+    if kinds and last is None and days is None and not best:
+        raise ValueError("has kinds alone, which let nothing go; set keep_last, keep_days or keep_best beside it")
     return Retention(
         None if last is None else _a_count("keep_last", last),
         {str(metric): _a_count(f"keep_best of {metric!r}", count) for metric, count in best.items()},
         None if days is None else float(days),
-        _texts(value.get("kinds", [])),
+        kinds,
     )
 
 
