@@ -25,6 +25,7 @@ from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
 
+_RECENT = 200
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
 _TRIES = 10
 
@@ -200,6 +201,8 @@ def fetch(
         states = (state for state in index.states(ids) if state.commit is not None and (only is None or only(state)))
         wanted, let_go = _wanted(clone.depot, needed_objects(repository, states))
         came, absent = _bring(clone.depot, wanted)
+        if not (everything or released or only):
+            notes.append(_lacking(clone.depot, index, {one.id for one in arrived}))
         if released and let_go:
             back, lost, gone = _bring_back(clone.depot, let_go)
             came, absent = came.and_more(back), {**absent, **lost}
@@ -228,6 +231,18 @@ def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str
         except GittrackError as error:
             absent[str(one)] = str(error)
     return came, absent
+
+
+def _lacking(depot: Depot, index: Index, arrived: Collection[str]) -> str:
+    """That older runs lack data, which a fetch does not bring; only the newest are looked at, for there may be many."""
+    older = [one for one in index.select(limit=_RECENT) if one.commit is not None and one.id not in arrived]
+    wanted, _ = _wanted(depot, needed_objects(depot.repository, older))
+    runs = len({one.run.id for one in wanted if not depot.here(one.pointer)})
+    return (
+        f"data of {runs:,} older {'run is' if runs == 1 else 'runs are'} not here; 'gittrack pull' gets them"
+        if runs
+        else ""
+    )
 
 
 def _bring_back(depot: Depot, released: Sequence[Needed]) -> tuple[Came, dict[str, str], str]:

@@ -59,6 +59,7 @@ def test_without_data_and_then_on_demand(team: Bench) -> None:
     team.repo.gittrack("push")
     other = colleague(team)
     assert other.gittrack_json("fetch", "--no-data")["objects"] == 0
+    assert "data of 1 older run is not here; 'gittrack pull'" in other.gittrack("fetch").stderr
     assert "on the remote" in other.gittrack("fsck").stdout
     assert other.gittrack_json("pull")["objects"] == 1
     assert other.gittrack("fsck").stdout == "1 run, nothing is damaged\n"
