@@ -198,8 +198,7 @@ def _index(project: Project) -> Iterator[Check]:
 def _extras(_project: Project) -> Iterator[Check]:
     for package, what in (("pandas", "runs.to_pandas()"), ("matplotlib", "curve --png and log_figure")):
         if find_spec(package) is None:
-            extra = "pandas" if package == "pandas" else "plots"
-            yield Check(package, None, f"not installed; {what} needs it", f"pip install 'gittrack[{extra}]'")
+            yield Check(package, None, f"not installed; {what} needs it", f"pip install {package}")
     if Path("/proc/driver/nvidia").exists() and find_spec("pynvml") is None:
         yield Check("GPU", None, "there is a GPU, and pynvml is missing", "pip install nvidia-ml-py")
 

@@ -310,7 +310,7 @@ class Runs(Sequence[Run]):
         try:
             import pandas
         except ImportError:
-            raise MissingExtra("to_pandas needs pandas: pip install 'gittrack[pandas]'") from None
+            raise MissingExtra("to_pandas needs pandas: pip install pandas") from None
         rows = []
         for run in self._runs:
             row: dict[str, Any] = {

@@ -52,7 +52,7 @@ touch "$made_by_us"
 git config user.name "Demo"
 git config user.email "demo@example.org"
 git config commit.gpgsign false
-cp -R "$here/.gittrack" "$here/.gitignore" "$here/prepare.py" "$here/train.py" "$here/README.md" .
+cp -R "$here/.gittrack" "$here/.gitignore" "$here/prepare.py" "$here/train.py" "$here/evaluate.py" "$here/count.py" "$here/README.md" .
 t 'python prepare.py'
 t 'dvc init --quiet'
 t 'dvc remote add --default store "$remotes/data"'

@@ -17,9 +17,7 @@ def curves_picture(charts: Mapping[str, Sequence[Series]], path: str | os.PathLi
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtra(
-            "a PNG needs matplotlib: pip install 'gittrack[plots]' (--html needs nothing more)"
-        ) from None
+        raise MissingExtra("a PNG needs matplotlib: pip install matplotlib (--html needs nothing more)") from None
     # Not through pyplot: that would choose a backend and keep the figure for ever.
     figure = Figure(figsize=(8, 3.6 * len(charts)), layout="constrained")
     FigureCanvasAgg(figure)

@@ -55,7 +55,7 @@ def image_bytes(image: Any, name: str) -> bytes:
         import numpy as np
         from PIL import Image
     except ImportError:
-        raise MissingExtra("turning an array into an image needs Pillow: pip install 'gittrack[plots]'") from None
+        raise MissingExtra("turning an array into an image needs Pillow: pip install Pillow") from None
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
