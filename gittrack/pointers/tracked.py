@@ -54,6 +54,32 @@ def find_tracked(path: Path, root: Path) -> Tracked | None:
     return best
 
 
+def tracked_below(folder: Path, root: Path) -> list[Tracked]:
+    """Everything inside a folder of the worktree that some pointer tracks, by its path; there or not."""
+    folder, root = Path(os.path.abspath(folder)), Path(os.path.abspath(root))
+    places = [one for one in folder.parents if one.is_relative_to(root)] if folder != root else []
+    for inner, folders, _ in os.walk(folder):
+        places.append(Path(inner))
+        folders[:] = [name for name in folders if name not in (".git", ".dvc")]
+    found: dict[Path, Tracked] = {}
+    for place in places:
+        for pointer_path, one in _all_outs(place):
+            out = Path(os.path.normpath(place / one.path))
+            if out != folder and out.is_relative_to(folder):
+                found.setdefault(out, Tracked(pointer_path, out, one.pointer, None, one.comparable))
+    return [found[out] for out in sorted(found)]
+
+
+def _all_outs(folder: Path) -> Iterator[tuple[Path, TrackedOut]]:
+    """What the pointers in a folder track; a `.dvc` file that cannot be read raises CorruptRecord."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if _is_pointer_name(entry.name) and entry.is_file())
+    except OSError:
+        return
+    for name in names:
+        yield from ((folder / name, out) for out in read_pointer_file((folder / name).read_bytes(), str(folder / name)))
+
+
 def _outs(folder: Path, inside: tuple[str, ...], name: str) -> Iterator[tuple[Path, TrackedOut]]:
     """What the pointers in a folder track, the one named after `name` first; only those that may be of interest."""
     try:

@@ -173,6 +173,8 @@ class ActiveRun:
         self._outputs.log_folder(folder, name, kind)
 
     def log_text(self, text: str, name: str) -> None:
+        if not isinstance(text, str):
+            raise InvalidValue(f"text is expected, not {type(text).__name__} {text!r:.60}")
         try:
             data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
@@ -235,7 +237,8 @@ class ActiveRun:
         """Record an input that was looked at before."""
         for text in seen.warnings:
             self.warn(text)
-        self._event("input", **seen.input.to_dict())
+        for one in (seen.input, *seen.inside):
+            self._event("input", **one.to_dict())
 
     def record_seeds(self, seeds: Mapping[str, int]) -> None:
         """Say what was seeded with what."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -59,11 +60,15 @@ FindArtifact = Callable[[str], UsedArtifact]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An input as it is to be recorded, where to read it, and what a person should know."""
+    """An input as it is to be recorded, where to read it, and what a person should know.
+
+    `inside` are the files of a plain folder that have pointers of their own.
+    """
 
     input: Input
     place: Path | str
     warnings: tuple[str, ...] = ()
+    inside: tuple[Input, ...] = ()
 
 
 def look_at(
@@ -81,6 +86,8 @@ def look_at(
     the run allows a dirty tree), OSError where it cannot be read.
     """
     text = os.fspath(what)
+    if not text:
+        raise UsageError("an input needs a path, and this one is empty; name a file, a folder or NAME:latest")
     if _SCHEME.match(text) and not text.startswith("file://"):
         return _reference(text, version, etag)
     path = Path(urlsplit(text).path if text.startswith("file://") else text)
@@ -91,7 +98,7 @@ def look_at(
             return _of_run(find_artifact(text), text)
         pointer = path.with_name(f"{path.name}.dvc")
         if pointer.is_file():
-            raise UsageError(f"input {text!r} is not here yet, only its pointer is; 'dvc pull {text}' brings it")
+            raise UsageError(f"input {text!r} is not here yet, only its pointer is; 'dvc pull {quote(text)}' brings it")
         raise UsageError(f"there is no input file {text!r}; check the path (now in {os.getcwd()})")
     if not path.is_file() and not path.is_dir():
         raise UsageError(
@@ -101,7 +108,7 @@ def look_at(
         return Seen(_unkept(path), path)
     allowed = ground.changes_allowed if allow_changed is None else allow_changed
     seen = _local(ground, path, allowed)
-    return Seen(seen.input, path, seen.warnings)
+    return Seen(seen.input, path, seen.warnings, seen.inside)
 
 
 # --- references and artifacts
@@ -164,16 +171,80 @@ def _local(ground: Ground, path: Path, allowed: bool) -> Seen:
     if root is None or not inside:
         text = (
             f"input {name} lies outside the repository and has no version there; "
-            f"'dvc import-url {name}' brings it in with one"
+            f"'dvc import-url {quote(name)}' brings it in with one"
         )
         return Seen(plain, path, (text,))
     tracked = _tracked(full, root)
     if tracked is not None:
         return _held_against(ground, plain, full, tracked, allowed)
+    if full.is_dir():
+        from gittrack.pointers.tracked import tracked_below
+
+        below = [one for one in tracked_below(full, root) if one.pointer is not None and one.comparable]
+        if below:
+            return _with_pointers_inside(ground, plain, full, below, allowed)
     if _git_has(ground, name, full):
         return Seen(_replace(plain, tracked_by=GIT), path)
-    text = f"input {name} has no version, and the run records no more than its hash; 'dvc add {name}' and a commit give it one"
+    text = (
+        f"input {name} has no version, and the run records no more than its hash; 'dvc add {quote(name)}' and a commit "
+        "give it one"
+    )
     return Seen(plain, path, (text,))
+
+
+def _with_pointers_inside(ground: Ground, plain: Input, full: Path, below: Sequence[Tracked], allowed: bool) -> Seen:
+    """A folder that nobody tracks as one, in which files have pointers: each is held against its own."""
+    root = ground.root
+    assert root is not None
+    kept: list[Input] = []
+    wrong: list[str] = []
+    warnings: list[str] = []
+    for one in below:
+        name = one.out.relative_to(root).as_posix()
+        if not one.out.exists():
+            wrong.append(f"{name} (absent)")
+            continue
+        measured = ground.store.measure(one.out, ignore_root=root).pointer
+        seen = _held_against(
+            ground, Input(name, measured.size, measured.oid, measured.nfiles), one.out, one, allowed=True
+        )
+        kept.append(seen.input)
+        if seen.input.changed:
+            wrong.append(f"{name} (changed data)")
+        else:
+            warnings += seen.warnings
+    if wrong:
+        few = f"{', '.join(wrong[:3])}{f' and {len(wrong) - 3:,} more' if len(wrong) > 3 else ''}"
+        text = f"in {plain.path} the data are not those that their pointers name: {few}"
+        if not allowed:
+            paths = " ".join(quote(one.rpartition(" (")[0]) for one in wrong[:3])
+            raise DirtyTree(
+                f"{text}; so this run could not be repeated: 'dvc checkout --force {paths}', or 'dvc add' what changed and "
+                "commit, or allow it (--allow-dirty)",
+                wrong,
+            )
+        warnings.append(f"{text}; the run records the hashes of what it read")
+    loose = _loose(ground, plain.path, below)
+    if loose:
+        few = f"{', '.join(loose[:3])}{f' and {len(loose) - 3:,} more' if len(loose) > 3 else ''}"
+        first = quote(loose[0])
+        warnings.append(
+            f"in {plain.path} neither git nor DVC keeps {few}; 'dvc add {first}' and a commit give it a version"
+        )
+    folder = plain if loose or wrong else _replace(plain, tracked_by=GIT)
+    return Seen(folder, full, tuple(warnings), tuple(kept))
+
+
+def _loose(ground: Ground, name: str, below: Sequence[Tracked]) -> list[str]:
+    """Files in a folder that neither git nor a pointer inside it keeps."""
+    assert ground.root is not None
+    tracked = [one.out.relative_to(ground.root).as_posix() for one in below]
+    try:
+        listed = ground.repository.git("--literal-pathspecs", "ls-files", "-z", "--others", "--", name)
+    except GitFailed:
+        return []
+    others = [os.fsdecode(one) for one in listed.split(b"\0") if one]
+    return [one for one in others if not any(one == out or one.startswith(f"{out}/") for out in tracked)]
 
 
 def _tracked(full: Path, root: Path) -> Tracked | None:
@@ -204,7 +275,8 @@ def _held_against(ground: Ground, plain: Input, full: Path, tracked: Tracked, al
     if not allowed:
         raise DirtyTree(
             f"the data in {plain.path} are not those that {pointer} names, so this run could not be repeated; "
-            f"'dvc add {plain.path}' and commit, or 'dvc checkout {plain.path}', or allow it (--allow-dirty)",
+            f"'dvc add {quote(plain.path)}' and commit, or 'dvc checkout --force {quote(plain.path)}', or allow it "
+            "(--allow-dirty)",
             [f"{plain.path} (changed data)"],
         )
     text = f"the data in {plain.path} are not those that {pointer} names; the run records the hash of what it read"
@@ -379,5 +451,5 @@ def _about(found: dict[str, Input]) -> str | None:
     if changed:
         text += f"; {few_words(changed)} is not what its pointer names"
     if loose:
-        text += f"; {few_words(loose)} has no version ('dvc add {loose[0]}')"
+        text += f"; {few_words(loose)} has no version ('dvc add {quote(loose[0])}')"
     return text

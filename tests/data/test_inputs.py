@@ -23,6 +23,12 @@ def used(bench: Bench, *what: str, **options: object) -> Run:
     return bench.project.get_run(run.id)
 
 
+def used_dirty(bench: Bench, what: str) -> Run:
+    with bench.project.start_run("a", console=False, allow_dirty="all") as run:
+        run.use(what)
+    return bench.project.get_run(run.id)
+
+
 def inputs(run: Run) -> dict[str, Input]:
     return {one["path"]: Input.from_dict(one) for one in run.record.inputs}
 
@@ -117,6 +123,57 @@ def test_a_missing_input(bench: Bench) -> None:
             run.use("data.csv")
         with pytest.raises(UsageError, match="there is no input file"):
             run.use("nowhere.csv")
+
+
+def mixed(bench: Bench) -> None:
+    """A folder that git has, with files in it that DVC has."""
+    bench.repo.write("data/README", "about")
+    bench.track("data/a.csv", large("a"))
+    bench.track("data/b", {"1.bin": large("1")})
+
+
+def test_a_plain_folder_with_tracked_files_records_each(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    mixed(bench)
+    found = inputs(used(bench, "data"))
+    assert {path: one.tracked_by for path, one in found.items()} == {
+        "data": "git",
+        "data/a.csv": "dvc",
+        "data/b": "dvc",
+    }
+    assert caplog.text == ""
+    assert bench.project.fsck() == []
+    bench.repo.write("data/loose.txt", "?")
+    caplog.set_level(logging.WARNING)
+    found = inputs(used_dirty(bench, "data"))
+    assert found["data"].tracked_by is None
+    assert "dvc add data/loose.txt" in caplog.text
+
+
+def test_tracked_files_in_a_plain_folder_are_refused_when_changed_or_absent(bench: Bench) -> None:
+    mixed(bench)
+    bench.repo.write("data/b/1.bin", b"other")
+    (bench.repo.path / "data/a.csv").unlink()
+    done = bench.repo.gittrack("run", "--input", "data", "--", "true", check=False)
+    assert done.returncode == 4
+    assert "data/a.csv (absent)" in done.stderr
+    assert "data/b (changed data)" in done.stderr
+    assert "dvc checkout --force data/a.csv data/b" in done.stderr
+    assert "dvc add data'" not in done.stderr
+    found = inputs(used(bench, "data", allow_changed=True))
+    assert (found["data"].tracked_by, found["data/b"].changed) == (None, True)
+
+
+def test_paths_in_advice_can_be_typed(bench: Bench) -> None:
+    bench.track("my data.csv", large("d"))
+    bench.repo.write("my data.csv", b"other")
+    done = bench.repo.gittrack("run", "--input", "my data.csv", "--", "true", check=False)
+    assert "'dvc checkout --force 'my data.csv''" in done.stderr
+
+
+def test_an_empty_path_is_no_input(bench: Bench) -> None:
+    assert bench.repo.gittrack("run", "--input", "", "--", "true", check=False).returncode == 2
+    with bench.project.start_run("a") as run, pytest.raises(UsageError, match="empty"):
+        run.use("")
 
 
 # --- files without one
