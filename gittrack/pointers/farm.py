@@ -38,10 +38,10 @@ class Farm:
     `cache_problem` is why the cache did not get one, in the system's words and with its path; the farm alone is enough to lose nothing.
     """
 
-    def __init__(self, places: Places, released: Released | None = None) -> None:
+    def __init__(self, places: Places, released: Released | None = None, *, fresh: bool = False) -> None:
+        """`fresh`: nothing that is there is trusted to stay, and every object is made anew."""
         self.cache_problem: str | None = None
-        # Nothing that is there is trusted to stay: every object is made anew.
-        self.fresh = False
+        self.fresh = fresh
         self._released = released
         self._shelves = [os.path.join(keep, _LAYOUT) for keep in places.keeps]
         self._cache = None if places.cache is None else os.path.join(places.cache, _LAYOUT)

@@ -87,10 +87,9 @@ class Store:
         """In the farm that is written to; where its disk is full or cannot be written, in the one on the other disk."""
         for first in self.places.keeps:
             farm = self._farm
-            if first != self.places.keep:
+            if fresh or first != self.places.keep:
                 rest = (one for one in self.places.keeps if one != first)
-                farm = Farm(Places(self.places.cache, (first, *rest)), self._released)
-            farm.fresh = fresh
+                farm = Farm(Places(self.places.cache, (first, *rest)), self._released, fresh=fresh)
             try:
                 return act(farm)
             except OSError as error:
