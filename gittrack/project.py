@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gittrack.capture.code import signature
-from gittrack.errors import CorruptRecord, RunBusy, UnknownRun, UsageError
+from gittrack.errors import CorruptRecord, InvalidValue, RunBusy, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.model.amendment import TAG_PREFIX
@@ -372,6 +372,8 @@ class Project:
         from gittrack.data.artifact import RunArtifact
         from gittrack.data.versions import newest
 
+        if not isinstance(text, str):
+            raise InvalidValue(f"an artifact is named by text, not by {type(text).__name__} {text!r:.60}")
         name, at, run = text.partition("@")
         if at:
             return self.get_run(run).artifact(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from gittrack.data.artifact import RunArtifact
 from gittrack.data.depot import Depot
-from gittrack.errors import MissingExtra, UnknownRun
+from gittrack.errors import AmbiguousRun, InvalidValue, MissingExtra, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import (
@@ -21,6 +21,7 @@ from gittrack.ledger.read import (
 )
 from gittrack.live.replay import Replay
 from gittrack.model.amendment import all_added
+from gittrack.model.artifact import Artifact
 from gittrack.model.codec import state_to_json, strict, summary_to_dict, time_to_text
 from gittrack.model.metric import History, summarize
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pandas
 
     from gittrack.model.amendment import Amendment
-    from gittrack.model.artifact import Artifact
     from gittrack.model.environment import Environment
     from gittrack.model.param import ParamValue
     from gittrack.model.run import RunRecord, RunState
@@ -152,14 +152,27 @@ class Run:
             found |= all_added(self.amendments)
         return tuple(found[path] for path in sorted(found))
 
-    def artifact(self, name: str) -> RunArtifact:
-        """One artifact by its name or path; raises UnknownRun when the run has no such artifact."""
+    def artifact(self, name: str | Artifact) -> RunArtifact:
+        """One artifact by its name or path, or as `artifacts` lists it.
+
+        Raises UnknownRun when the run has no such artifact; AmbiguousRun when it has several of that name.
+        """
+        if isinstance(name, Artifact):
+            return self._artifact(name)
+        if not isinstance(name, str):
+            raise InvalidValue(f"an artifact is named by text, not by {type(name).__name__} {name!r:.60}")
         found = [one for one in self.artifacts if one.name == name] or [
             one for one in self.artifacts if one.path == name
         ]
         if not found:
             known = ", ".join(one.called for one in self.artifacts[:10]) or "none"
             raise UnknownRun(f"run {self.name} has no artifact {name!r}; it has {known}")
+        if len({one.md5 for one in found}) > 1:
+            paths = ", ".join(one.path for one in found[:5])
+            raise AmbiguousRun(
+                f"run {self.name} has {len(found):,} artifacts called {name!r}; name one by its path: {paths}",
+                [f"{one.path}  {one.md5[:12]}" for one in found],
+            )
         return self._artifact(found[-1])
 
     def _artifact(self, made: Artifact) -> RunArtifact:

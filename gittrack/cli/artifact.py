@@ -97,7 +97,7 @@ def _list_versions(app: App, versions: Sequence[Version], form: str) -> None:
 
 
 def _list_run(app: App, run: Run, form: str) -> None:
-    found = [run.artifact(one.path) if one.name is None else run.artifact(one.name) for one in run.artifacts]
+    found = [run.artifact(one) for one in run.artifacts]
     if form == "json":
         app.console.json([{**one.artifact.to_dict(), "here": one.here} for one in found])
         return
@@ -118,7 +118,8 @@ def _list_run(app: App, run: Run, form: str) -> None:
 def _where(one: RunArtifact) -> str:
     if not one.artifact.pointer:
         return "git"
-    return "here" if one.here else "remote"
+    # Nobody asked the remote.
+    return "here" if one.here else "not here"
 
 
 def _others(version: Version) -> str:
@@ -188,6 +189,8 @@ def get(app: App, words: tuple[str, ...], output: str, member: str | None, force
     """
     if len(words) > 2:
         raise click.UsageError("name an artifact as RUN NAME, or as NAME:VERSION")
+    if Path(output).exists() and not Path(output).is_dir():
+        raise click.UsageError(f"-o names the folder to write into, and {output!r} is a file; name its folder")
     project = app.project
     found = project.artifact(words[0]) if len(words) == 1 else project.get_run(words[0]).artifact(words[1])
     written = found.save(Path(output), member, overwrite=force)

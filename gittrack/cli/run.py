@@ -27,6 +27,8 @@ class _Run(click.Command):
             if args[at] == "--allow-dirty":
                 args[at] = "--allow-dirty=tracked"
             elif args[at] in valued:
+                if args[at + 1 : at + 2] == ["--"]:
+                    raise click.UsageError(f"option '{args[at]}' needs a value before '--'", ctx)
                 at += 1
             at += 1
         return super().parse_args(ctx, args)

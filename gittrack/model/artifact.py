@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gittrack.errors import InvalidName
+from gittrack.errors import InvalidName, InvalidValue
 from gittrack.model.names import check_key
 from gittrack.model.pointer import FOLDER_SUFFIX, Pointer, is_oid
 
@@ -77,11 +77,37 @@ class Artifact:
         return made
 
 
+def check_artifact_name(name: str) -> str:
+    """What an artifact may be called: a key in which nothing looks like `name:v3` or `name@<run>`.
+
+    Raises InvalidName; InvalidValue, which is a TypeError, for what is no text. Older runs may have other names.
+    """
+    if not isinstance(name, str):
+        raise InvalidValue(f"an artifact's name must be text, not {type(name).__name__} {name!r:.60}")
+    check_key("artifact", name)
+    wrong = next((one for one in ":@" if one in name), None)
+    if wrong is not None:
+        meaning = "a version (name:v3)" if wrong == ":" else "a run (name@RUN)"
+        raise InvalidName(
+            f"{name[:80]!r} cannot name an artifact: {wrong!r} stands before {meaning}; choose another name"
+        )
+    return name
+
+
+def check_artifact_kind(kind: str | None) -> str | None:
+    """Raises InvalidValue, which is a TypeError, for what is no text."""
+    if kind is not None and not isinstance(kind, str):
+        raise InvalidValue(f"an artifact's kind must be text, not {type(kind).__name__} {kind!r:.60}")
+    return kind
+
+
 def check_artifact_path(name: str) -> str:
     """An artifact's path inside the run's `artifacts` folder: relative, normal, and possible in a git tree.
 
     Raises InvalidName.
     """
+    if not isinstance(name, str):
+        raise InvalidValue(f"an artifact's path must be text, not {type(name).__name__} {name!r:.60}")
     check_key("artifact", name)
     parts = name.split("/")
     problem = None

@@ -16,12 +16,12 @@ from gittrack.git.repository import Repository
 from gittrack.ledger.read import Chain
 from gittrack.ledger.write import amend
 from gittrack.model.amendment import ARTIFACT_PREFIX, all_added
-from gittrack.model.artifact import Artifact
+from gittrack.model.artifact import Artifact, check_artifact_kind, check_artifact_name
 from gittrack.model.codec import artifact_to_json
 from gittrack.model.names import check_key, one_line
 from gittrack.model.run import RunState
 from gittrack.settings import Settings
-from gittrack.tracking.outputs import path_inside, safe_path, told
+from gittrack.tracking.outputs import check_source, path_inside, safe_path, told
 
 if TYPE_CHECKING:
     from gittrack.pointers.store import Store
@@ -44,7 +44,10 @@ def add_artifact(
     from gittrack.pointers.lock import naming
     from gittrack.pointers.store import Store
 
-    source = Path(path)
+    source = check_source(path, repository.root, repository.common_dir)
+    check_artifact_kind(kind)
+    if name is not None:
+        check_artifact_name(name)
     if not source.exists():
         raise UsageError(f"there is no file {str(path)!r} to add; check the path (now in {os.getcwd()})")
     if not source.is_file() and not source.is_dir():

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gittrack.errors import GittrackError, InvalidName, RunClosed, UsageError
-from gittrack.model.artifact import check_artifact_path
-from gittrack.model.names import check_key
+from gittrack.model.artifact import check_artifact_kind, check_artifact_name, check_artifact_path
 
 if TYPE_CHECKING:
     from gittrack.pointers.store import Added, Store
@@ -36,7 +35,7 @@ class Outputs:
 
     def log(self, path: str | os.PathLike[str], name: str | None, kind: str | None) -> None:
         """A file or a folder as it is now; raises UsageError when there is none."""
-        source = Path(path)
+        source = self._source(path, kind)
         if source.is_dir():
             self._folder(source, name, kind)
         elif source.is_file():
@@ -51,12 +50,17 @@ class Outputs:
             )
 
     def log_folder(self, folder: str | os.PathLike[str], name: str | None, kind: str | None) -> None:
-        source = Path(folder)
+        source = self._source(folder, kind)
         if not source.is_dir():
             raise UsageError(
                 f"there is no folder {str(folder)!r} to log as artifacts; check the path (now in {os.getcwd()})"
             )
         self._folder(source, name, kind)
+
+    def _source(self, path: str | os.PathLike[str], kind: str | None) -> Path:
+        check_artifact_kind(kind)
+        root, common_dir = (None, None) if self._ground is None else (self._ground.root, self._ground.common_dir)
+        return check_source(path, root, common_dir)
 
     def log_bytes(self, data: bytes, path: str, kind: str | None) -> None:
         path = self._allowed(path, None)
@@ -208,7 +212,7 @@ class Outputs:
     def _allowed(self, path: str, name: str | None) -> str:
         """The path if it may be one; raises InvalidName."""
         if name is not None:
-            check_key("artifact", name)
+            check_artifact_name(name)
         if safe_path(path) != path:
             # Beside a pointer DVC would read it as its own.
             self._run.warn(f"artifact {path!r} is kept as '{path}~', since DVC would take it for a file of its own")
@@ -218,6 +222,28 @@ class Outputs:
         if inside is not None:
             raise InvalidName(f"{path!r} and {inside!r} cannot both be artifacts: one would be a file and a folder")
         return path
+
+
+def check_source(path: str | os.PathLike[str], root: Path | None, common_dir: Path | None) -> Path:
+    """The path of what is to be kept; raises UsageError for an empty one, and for what holds all of the repository."""
+    if not os.fspath(path):
+        raise UsageError("what is to be kept needs a path, and this one is empty; name a file or a folder")
+    source = Path(path)
+    if root is None:
+        return source
+    full, top = Path(os.path.realpath(source)), Path(os.path.realpath(root))
+    if top.is_relative_to(full):
+        what = "the whole worktree" if top == full else "a folder around the whole worktree"
+        raise UsageError(
+            f"{os.fspath(path)!r} is {what}, and cannot be an artifact; name the folder that the run writes"
+        )
+    inner = {top / ".git": "git's own folder", top / ".dvc": "DVC's own folder"}
+    if common_dir is not None:
+        inner[Path(os.path.realpath(common_dir))] = "git's own folder"
+    # What lies in it may be one: a copy of another run's artifact is read from there.
+    if full in inner:
+        raise UsageError(f"{os.fspath(path)!r} is {inner[full]}, and cannot be an artifact; name another")
+    return source
 
 
 def told(path: str, added: Added) -> list[str]:
@@ -243,7 +269,7 @@ def path_inside(source: Path) -> str:
 
 def safe_path(path: str) -> str:
     """The path, or one that DVC does not take for a file of its own; raises InvalidName for one that git cannot hold."""
-    last = path.rpartition("/")[2]
+    last = check_artifact_path(path).rpartition("/")[2]
     return check_artifact_path(f"{path}~" if last in _DVC_NAMES or last.endswith(".dvc") else path)
 
 

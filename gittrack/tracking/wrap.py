@@ -21,9 +21,12 @@ from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.ground import Ground
 from gittrack.tracking.inputs import FindArtifact, kept_until_named, look_at, notice_inputs
+from gittrack.tracking.outputs import check_source
 from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import child_environment
 from gittrack.tracking.start import start
+
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def run_wrapped(
     from gittrack.capture.console import ConsoleLog
 
     _check_startable(command)
+    for output in plan.outputs:
+        check_source(output, repository.root, repository.common_dir)
     ground = Ground(
         repository.common_dir,
         repository.root,
@@ -92,15 +97,24 @@ def run_wrapped(
     seconds = time.monotonic() - began
     if log is not None:
         log.close()
-    _take_names(run)
-    if noticing:
-        _notice(run, [*settings.params.files, *settings.metrics.files])
-    for output in plan.outputs:
-        _keep_output(run, output)
-    for path in metrics:
-        # One that the command did not write holds an older run's numbers.
-        if _fingerprint(path) not in (None, before[path]):
-            _read_metrics(run, path)
+    left = list(plan.outputs)
+    try:
+        _take_names(run)
+        for path in metrics:
+            # One that the command did not write holds an older run's numbers.
+            if _fingerprint(path) not in (None, before[path]):
+                _read_metrics(run, path)
+        if noticing:
+            _notice(run, [*settings.params.files, *settings.metrics.files])
+        while left:
+            _keep_output(run, left[0])
+            del left[0]
+    except KeyboardInterrupt:
+        # The command ended, and what it did is recorded; only what we did afterwards was cut short.
+        if left:
+            run.warn(f"interrupted: {', '.join(map(repr, left))} is not kept; 'gittrack artifact add' can do it later")
+        commit = run.finish(Status.KILLED, Failure(signal="SIGINT"))
+        return Wrapped(_INTERRUPTED, run, Status.KILLED, commit, seconds)
     if result.signal is not None:
         killed = result.signal in ("SIGINT", "SIGTERM", "SIGHUP")
         status, failure = (

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +17,11 @@ from gittrack.capture.code import signature
 from gittrack.data.artifact import RunArtifact
 from gittrack.data.needed import needed_objects
 from gittrack.errors import InvalidName, UnknownRun, UsageError
+from gittrack.pointers.lock import collecting
 from gittrack.project import Project
 from gittrack.tracking import late
 from tests.data.conftest import Bench, large
-from tests.helpers import Repo, fill_disk, read_only, small_disk
+from tests.helpers import Repo, fill_disk, read_only, small_disk, wait_until
 
 
 def tree(bench: Bench, commit: str | None) -> list[str]:
@@ -348,6 +353,94 @@ def test_two_clones_add_artifacts_and_both_stay(bench: Bench) -> None:
         bench.project.add_artifact("a", f"out/{name}.bin")
     bench.project.amend("a", tags={"kind": "cv"})
     assert [one.path for one in bench.project.get_run("a").artifacts] == ["out/m.bin", "out/x.bin", "out/y.bin"]
+
+
+# --- what cannot be an artifact
+
+
+@pytest.mark.parametrize("what", ["", ".", "..", ".git", ".dvc"])
+def test_what_can_be_no_artifact(bench: Bench, what: str) -> None:
+    bench.run("done")
+    with bench.project.start_run("a") as run:
+        for log in (run.log_artifact, run.log_artifacts):
+            with pytest.raises(UsageError):
+                log(what)
+    before = bench.project.count()
+    done = bench.repo.gittrack("run", "--output", what, "--", "touch", "out-ran", check=False)
+    assert done.returncode == 2
+    assert bench.project.count() == before
+    assert not (bench.repo.path / "out-ran").exists()
+    assert bench.repo.gittrack("artifact", "add", "done", what, check=False).returncode == 2
+
+
+def test_an_option_without_its_value_does_not_take_the_dashes(bench: Bench) -> None:
+    done = bench.repo.gittrack("run", "--output", "--", "true", check=False)
+    assert done.returncode == 2
+    assert "'--output' needs a value" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a:b", "a@b"])
+def test_names_that_would_be_read_as_versions_are_refused(bench: Bench, name: str) -> None:
+    bench.run("done")
+    bench.repo.write("out/m.bin", b"m")
+    with bench.project.start_run("a") as run, pytest.raises(InvalidName, match="cannot name an artifact"):
+        run.log_artifact("out/m.bin", name=name)
+    assert bench.repo.gittrack("artifact", "add", "done", "out/m.bin", "--name", name, check=False).returncode == 2
+
+
+def test_wrong_types_are_type_errors(bench: Bench) -> None:
+    bench.repo.write("out/m.bin", b"m")
+    with bench.project.start_run("a") as run:
+        for call in (
+            lambda: run.log_artifact("out/m.bin", name=5),  # type: ignore[arg-type]
+            lambda: run.log_artifact("out/m.bin", kind=5),  # type: ignore[arg-type]
+            lambda: run.log_artifact(None),  # type: ignore[arg-type]
+            lambda: run.log_text(5, "x.txt"),  # type: ignore[arg-type]
+            lambda: run.log_text("x", 5),  # type: ignore[arg-type]
+            lambda: run.use(None),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(TypeError):
+                call()
+    with pytest.raises(TypeError):
+        bench.project.artifact(5)  # type: ignore[arg-type]
+
+
+def test_two_artifacts_of_one_name(bench: Bench) -> None:
+    with bench.project.start_run("a") as run:
+        for letter in "xy":
+            bench.repo.write(f"out/{letter}.bin", large(letter))
+            run.log_artifact(f"out/{letter}.bin", name="model")
+    listed = bench.repo.gittrack_json("artifact", "ls", "a")
+    assert [one["path"] for one in listed] == ["out/x.bin", "out/y.bin"]
+    done = bench.repo.gittrack("artifact", "get", "model@a", check=False)
+    assert done.returncode == 1
+    assert "name one by its path: out/x.bin, out/y.bin" in done.stderr
+    bench.repo.gittrack("artifact", "get", "a", "out/y.bin", "-o", "got")
+    assert (bench.repo.path / "got/y.bin").read_bytes() == large("y")
+    done = bench.repo.gittrack("artifact", "get", "a", "out/x.bin", "-o", "got/y.bin", check=False)
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+
+
+def test_an_interrupt_while_an_output_is_stored_ends_the_run(bench: Bench) -> None:
+    """The store waits for `gc` meanwhile, as it might for a slow disk."""
+    script = "mkdir -p out && head -c 70000 /dev/zero > out/m.bin && echo 1 > out/done"
+    command = [sys.executable, "-m", "gittrack", "run", "-n", "a", "--output", "out/m.bin", "--", "sh", "-c", script]
+    with (
+        collecting(bench.project.repo.home),
+        subprocess.Popen(command, cwd=bench.repo.path, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until((bench.repo.path / "out/done").exists, "the command has run")
+        wait_until(lambda: not children.read_text().strip(), "the command has ended")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "'out/m.bin' is not kept" in said
+    run = bench.project.get_run("a")
+    assert run.status == "killed"
+    assert run.artifacts == ()
 
 
 # --- versions
