@@ -202,7 +202,7 @@ def fetch(
         wanted, let_go = _wanted(clone.depot, needed_objects(repository, states))
         came, absent = _bring(clone.depot, wanted)
         if not (everything or released or only):
-            notes.append(_lacking(clone.depot, index, {one.id for one in arrived}))
+            notes.append(_lacking(clone.depot, name, index, {one.id for one in arrived}))
         if released and let_go:
             back, lost, gone = _bring_back(clone.depot, let_go)
             came, absent = came.and_more(back), {**absent, **lost}
@@ -233,8 +233,11 @@ def _bring(depot: Depot, missing: Sequence[Needed]) -> tuple[Came, dict[str, str
     return came, absent
 
 
-def _lacking(depot: Depot, index: Index, arrived: Collection[str]) -> str:
+def _lacking(depot: Depot, remote: str, index: Index, arrived: Collection[str]) -> str:
     """That older runs lack data, which a fetch does not bring; only the newest are looked at, for there may be many."""
+    if depot.repository.setting(f"remote.{remote}.promisor"):
+        # The records themselves are not here, and to look into them would fetch them.
+        return ""
     older = [one for one in index.select(limit=_RECENT) if one.commit is not None and one.id not in arrived]
     wanted, _ = _wanted(depot, needed_objects(depot.repository, older))
     runs = len({one.run.id for one in wanted if not depot.here(one.pointer)})
