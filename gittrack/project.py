@@ -502,16 +502,27 @@ class Project:
         return pack(self.repo, clone.writer.name, clone.author)
 
     def purge(self, runs: Sequence[Run | str], *, reason: str = "") -> Purged:
-        """Delete runs for good; raises UnknownRun, RunBusy for one that is active."""
-        from gittrack.ledger.purge import purge
+        """Delete runs for good, none named: those that others purged and this clone's ledger still has.
 
-        ids = set()
+        A run that is purged already is named by its whole id. Raises UnknownRun, RunBusy for one that is active.
+        """
+        from gittrack.ledger.chain import all_purges
+        from gittrack.ledger.purge import purge, still_here
+        from gittrack.model.names import is_run_id
+
+        clone = self._clone()
+        gone = all_purges(self.repo)
+        ids = set() if runs else still_here(self.repo, clone.writer.name, gone)
+        if not runs and not ids:
+            raise UsageError("nothing is here that anybody has purged; name the runs to purge")
         for one in runs:
+            if isinstance(one, str) and is_run_id(one) and one in gone:
+                ids.add(one)
+                continue
             found = self.get_run(one, deleted=True) if isinstance(one, str) else one
             if found.commit is None:
                 raise RunBusy(f"run {found.name} is active; stop it first")
             ids.add(found.id)
-        clone = self._clone()
         # A process that is recording might just be using an object that looks unused.
         free = not self.live()
         return purge(self.repo, clone.writer.name, clone.author, ids, reason=reason, free=free)

@@ -109,6 +109,8 @@ def push(
         notes.append(_pass_on(repository, name))
     else:
         heads = {layout.run_ref(states[run].experiment, run): str(states[run].head) for run in going if run not in back}
+        there = list_remote(repository, name, f"{layout.RUNS}*") if heads else {}
+        heads = {ref: head for ref, head in heads.items() if there.get(ref) != head}
         sent = send_alone(repository, name, heads)
     arrived = set(sent.runs)
     return Shared(
@@ -139,7 +141,10 @@ def push_all_ledgers(clone: Clone, remote: str | None = None) -> Shared:
     """Every ledger that is here, whoever wrote it: for a new host."""
     name = choose_remote(clone.repository, remote)
     prepare(clone.repository, name, clone.writer, clone.author)
-    return Shared(name, refused=send_all_ledgers(clone.repository, name).refused)
+    sent = send_all_ledgers(clone.repository, name)
+    count = len(sent.runs)
+    note = f"{count:,} {'ledger' if count == 1 else 'ledgers'} went" if count else "every ledger is there already"
+    return Shared(name, refused=sent.refused, note=note)
 
 
 def _send(depot: Depot, needed: Sequence[Needed]) -> tuple[int, int, dict[str, str], set[str]]:

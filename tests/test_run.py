@@ -147,5 +147,5 @@ def test_as_a_data_frame(project: Project, finished: Run) -> None:
 
 def test_without_pandas_the_install_line_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(MissingExtra, match="pip install 'gittrack\\[pandas\\]'"):
+    with pytest.raises(MissingExtra, match="pip install pandas"):
         project.runs().to_pandas()

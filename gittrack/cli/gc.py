@@ -86,23 +86,23 @@ def gc(
 
 
 def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str | None, as_json: bool) -> None:
-    if not runs and not push:
-        raise click.UsageError("name the runs to purge, or --push to let an earlier purge reach the remote")
-    done = app.project.purge(runs, reason=reason) if runs else None
+    done = app.project.purge(runs, reason=reason) if runs or not push else None
     replaced = app.project.push_purged(remote) if push else None
     if as_json:
         reached = {} if done is None else {run: list(refs) for run, refs in done.reached.items()}
         app.console.json({"objects": 0 if done is None else done.objects, "reached": reached, "replaced": replaced})
         return
     if done is not None:
-        app.console.line(f"purged {counted(len(runs), 'run')}, {counted(done.objects, 'object')} of git gone")
+        app.console.line(f"purged {counted(len(done.runs), 'run')}, {counted(done.objects, 'object')} of git gone")
         for run, refs in done.reached.items():
             few = ", ".join(refs[:3]) + (f" and {len(refs) - 3:,} more" if len(refs) > 3 else "")
             app.console.note(f"run {run[:8]} can still be reached from {escape(few)}")
         if not push:
             app.console.note("a remote that has them keeps them until 'gittrack gc --purge --push'")
     if replaced is not None:
-        app.console.line("the remote's ledger is replaced" if replaced else "the remote has nothing of what was purged")
+        app.console.line(
+            "the remote has this clone's ledger as it is now" if replaced else "the remote had it so already"
+        )
 
 
 def _merge(app: App, remote: str | None, idle: float, local: bool, as_json: bool) -> None:

@@ -46,6 +46,10 @@ def push(
 
     Nothing is ever overwritten there. Safe to repeat: what arrived is not sent again.
     """
+    if everybody and (experiment or since or all_data):
+        raise click.UsageError(
+            "--all sends every ledger whole, without data; it goes with none of -e, --since and --all-data"
+        )
     if everybody:
         done = app.project.mirror(remote)
     else:
@@ -112,7 +116,7 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
     else:
         for experiment, count in sorted(Counter(run.experiment for run in done.runs).items()):
             app.console.line(escape(f"{experiment}: {count:,} {'run' if count == 1 else 'runs'} {verb}"))
-        if not done.runs:
+        if not done.runs and not done.note:
             app.console.line(escape(f"no new runs {way} {done.remote}"))
         if done.objects:
             app.console.line(

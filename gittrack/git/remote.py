@@ -40,9 +40,17 @@ def choose_remote(repository: Repository, name: str | None = None) -> str:
 
 def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
     """Ref to object id, of the refs there that match."""
-    out = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking()).stdout
+    done = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking(), check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
+        raise GitFailed(
+            f"git could not ask {remote} what it has: {first or 'it said nothing'}; check 'git ls-remote {remote}' by hand",
+            returncode=done.returncode,
+            stderr=said,
+        )
     found = {}
-    for line in out.splitlines():
+    for line in done.stdout.splitlines():
         object_id, _, name = line.partition(b"\t")
         found[os.fsdecode(name)] = object_id.decode("ascii")
     return found

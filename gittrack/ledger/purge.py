@@ -29,6 +29,7 @@ class Purged:
     before: str | None
     after: str
     objects: int
+    runs: tuple[str, ...] = ()
     reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -74,7 +75,18 @@ def purge(
     objects = 0
     if free:
         objects = rewrite_without(repository, _only_of(repository, [*of, *old]), before=started)
-    return Purged(ledger, folded.tip, new, objects, there)
+    return Purged(ledger, folded.tip, new, objects, tuple(sorted(runs)), there)
+
+
+def still_here(repository: Repository, writer: str, runs: Collection[str]) -> set[str]:
+    """Those of some runs that this clone's ledger, or a ref of their own, still has."""
+    found = {named[1] for ref in repository.list_refs(layout.RUNS) if (named := layout.parse_run_ref(ref)) is not None}
+    found &= set(runs)
+    tip = repository.resolve(layout.LEDGERS + writer, None)
+    for content in read_pages(repository, [] if tip is None else page_ids(repository, tip)[0]):
+        if isinstance(content, PageContent) and _has(repository, content, runs):
+            found.update(run for _, run in _members(repository, content) if run in runs)
+    return found
 
 
 def _names(ref: str, runs: Collection[str]) -> bool:
@@ -149,14 +161,20 @@ def _only_of(repository: Repository, commits: Iterable[str]) -> set[str]:
 def replace_ledger(repository: Repository, remote: str, writer: str) -> bool:
     """Put a ledger that was written anew in the place of the one on the remote, if only purged runs go with that.
 
-    False when there is nothing to replace. Raises PurgeNotPushed when the remote has something else that is not here, or changed
+    A purge that added to the ledger alone is pushed as any push is. False when the remote has it all.
+    Raises PurgeNotPushed when the remote has something else that is not here, or changed
     meanwhile; GitFailed.
     """
     ledger = layout.LEDGERS + writer
     tip = repository.resolve(ledger, None)
     there = list_remote(repository, remote, ledger).get(ledger)
-    if tip is None or there is None or there == tip or page_ids(repository, tip, {there})[1]:
+    if tip is None or there == tip:
         return False
+    if there is None or page_ids(repository, tip, {there})[1]:
+        sent = push_refs(repository, remote, {ledger: tip})
+        if sent.refused:
+            raise PurgeNotPushed(f"{remote} did not take the note of the purge ({sent.refused[ledger]}); push again")
+        return True
     with fetched(repository, remote, ledger) as theirs:
         if not only_purged_is_missing(repository, tip, theirs):
             raise PurgeNotPushed(

@@ -55,3 +55,22 @@ def test_a_purge_elsewhere_stops_git_fetch_only_until_gittrack_fetches(repo: Rep
     other.gittrack("fetch", "--no-data")
     other.git("fetch", "--quiet")
     assert [run.name for run in Project.open(other.path).runs(deleted=True)] == ["fine"]
+
+
+def test_what_others_purged_goes_here_too(repo: Repo, tmp_path: Path) -> None:
+    other = team(repo, tmp_path)
+    recorded(repo, "secret")
+    run = Project.open(repo.path).get_run("secret").id
+    repo.gittrack("push", "--no-data")
+    other.gittrack("fetch", "--no-data")
+    other.gittrack("gc", "--purge", "secret", "--push")
+    assert run not in other.gittrack("ls", "--json").stdout
+    repo.gittrack("fetch", "--no-data")
+    said = repo.gittrack("gc", "--purge")
+    assert "purged 1 run" in said.stdout
+    assert repo.gittrack("gc", "--purge", check=False).returncode == 2
+    assert "as it is now" in repo.gittrack("gc", "--purge", "--push").stdout
+    other.gittrack("fetch", "--no-data")
+    for one in (repo, other):
+        assert "secret" not in one.git("log", "--all", "--format=%s", "--no-walk", "--glob=refs/experiments/*")
+        assert one.gittrack("ls", "--json").stdout == "[]\n"

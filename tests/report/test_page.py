@@ -52,6 +52,6 @@ def test_a_picture_without_matplotlib(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'gittrack\[plots\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install matplotlib"):
         curves_picture({"loss": [LINE]}, tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
