@@ -21,22 +21,20 @@ from typing import Any
 
 from benchmarks import scale_use
 from benchmarks.fixtures import METRICS, git, params, repository
-from benchmarks.harness import ROOT, Bench, Sizes, in_new_process, seal
+from benchmarks.harness import ROOT, Bench, Sizes, in_new_process, program, seal
 from benchmarks.rows import HEADER, Limit, Note, Row, text_line
 
 # Bars are for so many runs and more: below them starting up is what is measured.
 _BAR_RUNS = 10_000
 _IMPORT_MS = 0.6
 _PACKED_KB = 1.4
-# What `git gc` does is --window=10.
-_REPACK = ("repack", "-a", "-d", "-f", "-q", "--window=50", "--depth=50")
 _FEW = 100
 
 
-def rows(bench: Bench, count: int) -> Iterator[Row | Note]:
+def rows(bench: Bench, count: int, *, pack: bool = True) -> Iterator[Row | Note]:
     repo = repository(bench.new_folder("scale"), files=50)
     yield from _import_rows(bench, repo, count)
-    yield from _disk_rows(repo, count)
+    yield from _disk_rows(repo, count, pack)
     yield from scale_use.rows(bench, repo, count)
 
 
@@ -117,21 +115,23 @@ def _trivial_commits(folder: Path, count: int) -> float:
 # --- disk
 
 
-def _disk_rows(repo: Path, count: int) -> Iterator[Row]:
+def _disk_rows(repo: Path, count: int, pack: bool) -> Iterator[Row]:
     lines = _record_lines(repo)
     limit = Limit(len(zlib.compress(lines, 9)) / count / 1000, "the lines of the ledger alone, one zlib stream")
     yield Row(f"disk per run, {count:,} runs as imported", _packs(repo) / count / 1000, "KB", limit=limit)
+    if not pack:
+        return
     began = time.perf_counter()
-    git(repo, *_REPACK)
+    subprocess.run([*program(), "pack"], cwd=repo, check=True, capture_output=True)
     seconds = time.perf_counter() - began
     yield Row(
-        f"disk per run, {count:,} runs after git {' '.join(_REPACK)}",
+        f"disk per run, {count:,} runs after gittrack pack",
         _packs(repo) / count / 1000,
         "KB",
         bar=_PACKED_KB if count >= _BAR_RUNS else None,
         limit=limit,
     )
-    yield Row("that repack, each run", seconds * 1000 / count, "ms")
+    yield Row(f"that pack of {count:,} runs, each", seconds * 1000 / count, "ms")
 
 
 def _packs(repo: Path) -> int:
@@ -149,6 +149,9 @@ def _record_lines(repo: Path) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=_BAR_RUNS, metavar="N", help="how many (10000)")
+    parser.add_argument(
+        "--no-pack", action="store_true", help="leave out packing, which takes longer than all the rest"
+    )
     parser.add_argument("--folder", type=Path, help="work here (build/bench); the file system counts")
     options = parser.parse_args()
     base = options.folder or ROOT / "build" / "bench"
@@ -158,7 +161,7 @@ def main() -> None:
         # Not pinned to one core, as the other groups are: git writes while Python makes the next runs.
         seal(folder)
         print(text_line(HEADER), flush=True)
-        for row in rows(Bench(folder, Sizes()), options.runs):
+        for row in rows(Bench(folder, Sizes()), options.runs, pack=not options.no_pack):
             print(f"  {row.text}" if isinstance(row, Note) else text_line(row.cells()), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

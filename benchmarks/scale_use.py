@@ -184,6 +184,9 @@ def _bystanders(bench: Bench, repo: Path, bare: Path, count: int) -> Iterator[Ro
     plain = repository(bench.new_folder("plain"), files=50)
     plain_bare = _bare(bench, "plain-host", plain)
     git(plain, "remote", "add", "origin", str(plain_bare))
+    # As it comes by itself every hundred runs, and half of those later.
+    subprocess.run([*program(), "pack"], cwd=repo, check=True, capture_output=True)
+    write_runs(repo, 50, loose=True, seed=4000)
     for one in (repo, plain):
         git(one, "fetch", "--quiet")
     commands = {

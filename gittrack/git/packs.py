@@ -73,7 +73,7 @@ def loose_objects(repository: Repository) -> set[str]:
 def write_pack(repository: Repository, objects: Mapping[str, bytes]) -> None:
     """Objects, each with the path that tells what it is like, into one pack of ours; their loose files go."""
     script = b"".join(b"%s %s\n" % (one.encode("ascii"), path) for one, path in objects.items())
-    out = repository.git("pack-objects", "-q", str(_folder(repository) / "pack"), stdin=script)
+    out = repository.git("pack-objects", "-q", "--delta-base-offset", str(_folder(repository) / "pack"), stdin=script)
     _keep(repository, out)
     repository.git("prune-packed", "-q")
 
@@ -84,7 +84,15 @@ def join_packs(repository: Repository, packs: Sequence[Pack]) -> None:
         return
     script = b"".join(os.fsencode(one.path.name) + b"\n" for one in packs)
     anew = ("--no-reuse-delta", "--window=10", "--depth=50") if any(one.imported for one in packs) else ()
-    out = repository.git("pack-objects", "-q", "--stdin-packs", *anew, str(_folder(repository) / "pack"), stdin=script)
+    out = repository.git(
+        "pack-objects",
+        "-q",
+        "--delta-base-offset",
+        "--stdin-packs",
+        *anew,
+        str(_folder(repository) / "pack"),
+        stdin=script,
+    )
     kept = _keep(repository, out)
     for one in packs:
         if one.path not in kept:
@@ -111,6 +119,11 @@ def reached(repository: Repository, objects: Collection[str]) -> set[str]:
     return found
 
 
+def pack_refs(repository: Repository) -> None:
+    """All refs into one file, as `git gc` does it: a thousand files to open would slow the user's own git down."""
+    repository.git("pack-refs", "--all", "--prune")
+
+
 def rewrite_without(repository: Repository, gone: set[str], *, before: float) -> int:
     """Objects that nothing reaches any more leave our packs and the loose files; returns how many left.
 
@@ -126,7 +139,12 @@ def rewrite_without(repository: Repository, gone: set[str], *, before: float) ->
         left |= here
         rest = "".join(f"{object_id}\n" for object_id in ids if object_id not in gone).encode("ascii")
         kept = (
-            _keep(repository, repository.git("pack-objects", "-q", str(_folder(repository) / "pack"), stdin=rest))
+            _keep(
+                repository,
+                repository.git(
+                    "pack-objects", "-q", "--delta-base-offset", str(_folder(repository) / "pack"), stdin=rest
+                ),
+            )
             if rest
             else set()
         )
