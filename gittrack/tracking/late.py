@@ -64,15 +64,14 @@ def add_artifact(
     if clash is not None:
         raise _taken(run, clash)
     called = check_key("artifact", name or inside)
+    # Under one name only the later of two would be found.
     if any(called == one.name for one in known):
-        # Under that name only the new one would be found.
-        raise UsageError(
-            f"run {run.name} has an artifact called {called!r} already, and a run never changes; say another name (--name)"
-        )
+        raise _taken(run, called)
 
     def still_free(now: Chain) -> None:
         # Somebody may have added it meanwhile, and the later of two would hide the other.
-        clash = _clash(inside, all_added(now.amendments))
+        added = all_added(now.amendments)
+        clash = _clash(inside, added) or next((called for one in added.values() if one.name == called), None)
         if clash is not None:
             raise _taken(run, clash)
 
