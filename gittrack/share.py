@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -287,9 +286,10 @@ class _Note:
     name: ClassVar[str]
 
     def __init__(self, repository: Repository) -> None:
-        self._path = repository.home / self.name
+        self._repository = repository
         try:
-            self.noted = tuple(dict.fromkeys(self._path.read_text(encoding="utf-8", errors="replace").split()))
+            text = (repository.home / self.name).read_text(encoding="utf-8", errors="replace")
+            self.noted = tuple(dict.fromkeys(text.split()))
         except FileNotFoundError:
             self.noted = ()
 
@@ -297,10 +297,7 @@ class _Note:
         left = dict.fromkeys([*(one for one in self.noted if one not in done), *names])
         if tuple(left) == self.noted:
             return
-        self._path.parent.mkdir(exist_ok=True)
-        fresh = self._path.with_name(f"{self.name}.{os.getpid()}.tmp")
-        fresh.write_text("".join(f"{one}\n" for one in left), encoding="utf-8")
-        os.replace(fresh, self._path)
+        self._repository.note(self.name, "".join(f"{one}\n" for one in left))
         self.noted = tuple(left)
 
 

@@ -108,7 +108,7 @@ t 'gittrack artifact get digits-forest:latest -o models'
 t 'gittrack fsck'
 
 note "And with nothing but git and DVC"
-t "git checkout --quiet --detach refs/experiments/digits/$run"
+t "git checkout --quiet --detach \$(git log -1 --glob='refs/experiments/*' --grep='^Gittrack-Run: $run' --format=%H)"
 t 'dvc pull --quiet -r gittrack'
 t 'dvc status'
 t 'ls -l data .gittrack/artifacts/out'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,13 +43,7 @@ def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str
     """Ref to object id, of the refs there that match."""
     done = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking(), check=False)
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
-        raise GitFailed(
-            f"git could not ask {remote} what it has: {first or 'it said nothing'}; check 'git ls-remote {remote}' by hand",
-            returncode=done.returncode,
-            stderr=said,
-        )
+        raise _failed(done, f"ask {remote} what it has", f"git ls-remote {remote}")
     found = {}
     for line in done.stdout.splitlines():
         object_id, _, name = line.partition(b"\t")
@@ -85,13 +80,7 @@ def push_refs(
         lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
         answers = [line for line in lines if len(line) == 3]
         if answer.returncode != 0 and not answers:
-            said = answer.stderr.decode("utf-8", "replace").strip()
-            first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
-            raise GitFailed(
-                f"git could not push to {remote}: {first or 'it said nothing'}; check 'git push {remote}' by hand",
-                returncode=answer.returncode,
-                stderr=said,
-            )
+            raise _failed(answer, f"push to {remote}", f"git push {remote}")
         for mark, names, words_ in answers:
             name = names.rpartition(":")[2]
             if mark == "!":
@@ -99,6 +88,17 @@ def push_refs(
             else:
                 done.append(name)
     return Pushed(tuple(done), refused)
+
+
+def _failed(done: subprocess.CompletedProcess[bytes], what: str, by_hand: str) -> GitFailed:
+    """What git could not do, in its own words, and the command to look closer."""
+    said = done.stderr.decode("utf-8", "replace").strip()
+    first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
+    return GitFailed(
+        f"git could not {what}: {first or 'it said nothing'}; check '{by_hand}' by hand",
+        returncode=done.returncode,
+        stderr=said,
+    )
 
 
 def _why(words: str) -> str:
@@ -126,14 +126,8 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
         "--stdin",
     )
     done = repository.watch(*words, "--", remote, stdin=script, env=_asking())
-    said = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:
-        first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:"))), said.strip())
-        raise GitFailed(
-            f"git could not fetch from {remote}: {first or 'it said nothing'}; check 'git fetch {remote}' by hand",
-            returncode=done.returncode,
-            stderr=said,
-        )
+        raise _failed(done, f"fetch from {remote}", f"git fetch {remote}")
 
 
 def fetch_objects(repository: Repository, remote: str, objects: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +78,18 @@ class Repository:
     def home(self) -> Path:
         """Our own folder in the common directory; shared by all linked worktrees."""
         return self.common_dir / "gittrack"
+
+    def note(self, name: str, text: str) -> None:
+        """Write a small file into our own folder, whole or not at all; raises OSError."""
+        self.home.mkdir(exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=self.home)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, self.home / name)
+        except BaseException:
+            os.unlink(temporary)
+            raise
 
     @property
     def zero(self) -> str:

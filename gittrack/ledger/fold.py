@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,14 +217,8 @@ class Known:
             return
         newest = list(self.commits)[-_NOTED:]
         noted = dict.fromkeys([*(one for one in heads if one in self.commits), *newest])
-        try:
-            repository.home.mkdir(exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix="folded-", suffix=".tmp", dir=repository.home)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write("\n".join([tip, *noted]))
-            os.replace(name, repository.home / "folded")
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            repository.note("folded", "\n".join([tip, *noted]))
 
 
 def moved(repository: Repository, old: str | None, new: str) -> None:

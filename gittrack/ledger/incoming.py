@@ -249,17 +249,14 @@ def _take_run(repository: Repository, one: Arrived, changes: list[RefChange], pu
     assert named is not None
     if named[1] in purged:
         return []
-    if one.here is None or _is_ancestor(repository, one.here, one.there):
-        found = next(iter(read_lines(repository, {named[1]: [one.there]})))
-        if isinstance(found, Damage):
-            raise CorruptRecord(found.reason)
-        changes.append(RefChange(one.ref, one.there, one.here))
-        return []
-    if _is_ancestor(repository, one.there, one.here):
+    if one.here is not None and _is_ancestor(repository, one.there, one.here):
         return []
     found = next(iter(read_lines(repository, {named[1]: [one.there]})))
     if isinstance(found, Damage):
         raise CorruptRecord(found.reason)
+    if one.here is None or _is_ancestor(repository, one.here, one.there):
+        changes.append(RefChange(one.ref, one.there, one.here))
+        return []
     return [Member(line.commit, line.raw) for line in (found.origin, *found.amendments)]
 
 

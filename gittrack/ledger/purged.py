@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
 
 from gittrack.errors import GitFailed
 from gittrack.git.repository import Repository
@@ -56,16 +55,6 @@ def _noted(repository: Repository) -> tuple[dict[str, str], set[str]]:
 
 def _note(repository: Repository, tips: dict[str, str], runs: set[str]) -> None:
     """Failing to write costs another look next time."""
-    text = (
-        "".join(f"{writer} {tip}\n" for writer, tip in tips.items())
-        + "\n"
-        + "".join(f"{run}\n" for run in sorted(runs))
-    )
-    try:
-        repository.home.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{_FILE}-", suffix=".tmp", dir=repository.home)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(name, repository.home / _FILE)
-    except (OSError, UnicodeEncodeError):
-        return
+    read = "".join(f"{writer} {tip}\n" for writer, tip in tips.items())
+    with contextlib.suppress(OSError, UnicodeEncodeError):
+        repository.note(_FILE, read + "\n" + "".join(f"{run}\n" for run in sorted(runs)))
