@@ -37,17 +37,25 @@ def own_packs(repository: Repository) -> list[Pack]:
     for keep in _folder(repository).glob("pack-*.keep"):
         try:
             mark = keep.read_text(encoding="utf-8", errors="replace")
-            if mark.startswith(_MARK):
-                path = keep.with_suffix(".pack")
+            path = keep.with_suffix(".pack")
+            # Without an index git does not know it: an import is just bringing it, or who removed it was killed on the way.
+            if mark.startswith(_MARK) and path.with_suffix(".idx").exists():
                 found.append(Pack(path, path.stat().st_size, mark.startswith(IMPORTED)))
         except OSError:
             continue
     return sorted(found, key=lambda one: (one.size, one.path.name))
 
 
+def sweep_packs(repository: Repository) -> None:
+    """Take away what is left of packs of ours whose removal was interrupted; nobody else may be packing."""
+    for keep in _folder(repository).glob("pack-*.keep"):
+        if not keep.with_suffix(".idx").exists() and keep.read_text(encoding="utf-8", errors="replace") == f"{_MARK}\n":
+            _remove(Pack(keep.with_suffix(".pack"), 0))
+
+
 def all_packs(repository: Repository) -> set[Path]:
-    """The `.pack` files that are there, whosever they are."""
-    return set(_folder(repository).glob("pack-*.pack"))
+    """The packs that git knows, whosever they are; the index of one that is just coming comes last."""
+    return {path.with_suffix(".pack") for path in _folder(repository).glob("pack-*.idx")}
 
 
 def adopt(repository: Repository, before: Iterable[Path]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gittrack.errors import CorruptRecord, FormatTooNew, RunBusy
 from gittrack.git.objects import Signature
-from gittrack.git.packs import Pack, join_packs, loose_objects, own_packs, pack_refs, write_pack
+from gittrack.git.packs import Pack, join_packs, loose_objects, own_packs, pack_refs, sweep_packs, write_pack
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import parse_page
@@ -43,6 +43,7 @@ def pack(repository: Repository, writer: str, author: Signature) -> Packed:
         objects = _objects_of_runs(repository)
         if objects:
             write_pack(repository, objects)
+        sweep_packs(repository)
         small = _to_join(repository)
         if small:
             join_packs(repository, small)

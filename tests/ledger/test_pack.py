@@ -110,6 +110,23 @@ def test_many_packs_become_few(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(names(repo)) == 16
 
 
+def test_a_pack_that_was_half_removed_stops_nobody(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kill leaves it between the index, which goes first, and the mark, which goes last."""
+    monkeypatch.setattr(pack_module, "_PACKS", 1)
+    project = Project.open(repo.path)
+    record(repo, 2)
+    project.pack()
+    folder = repo.path / ".git/objects/pack"
+    left = folder / f"pack-{'0' * 40}"
+    left.with_suffix(".pack").write_bytes(b"half")
+    left.with_suffix(".keep").write_text("gittrack\n")
+    record(repo, 2, start=2)
+    project.pack()
+    assert not list(folder.glob(f"{left.name}.*"))
+    assert len(names(repo)) == 4
+    assert repo.git("fsck", "--strict", "--no-dangling") == ""
+
+
 def almost_due(repo: Repo) -> Path:
     counter = repo.path / ".git/gittrack/unpacked"
     counter.parent.mkdir(exist_ok=True)
