@@ -55,6 +55,10 @@ def gc(
     With --purge the runs that are named go for good, with all that was said of them.
     """
     project = app.project
+    if dry_run and (purge or merge_ledgers):
+        raise click.UsageError("--dry-run is for artifacts; --purge and --merge-ledgers do what they say at once")
+    if purge and merge_ledgers:
+        raise click.UsageError("choose one of --purge and --merge-ledgers")
     if purge:
         _purge(app, runs, reason, push, remote, as_json)
         return

@@ -74,3 +74,10 @@ def test_what_others_purged_goes_here_too(repo: Repo, tmp_path: Path) -> None:
     for one in (repo, other):
         assert "secret" not in one.git("log", "--all", "--format=%s", "--no-walk", "--glob=refs/experiments/*")
         assert one.gittrack("ls", "--json").stdout == "[]\n"
+
+
+def test_a_dry_run_never_purges(repo: Repo) -> None:
+    recorded(repo, "kept")
+    for words in (("--purge", "kept", "--dry-run"), ("--merge-ledgers", "--dry-run"), ("--purge", "--merge-ledgers")):
+        assert repo.gittrack("gc", *words, check=False).returncode == 2
+    assert [run.name for run in Project.open(repo.path).runs()] == ["kept"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import signal
@@ -489,6 +490,9 @@ def test_credentials_in_a_url_are_not_shown(repo: Repo, tmp_path: Path) -> None:
 # --- a server that dies
 
 
+# asyncssh leaves the local file of a broken download to the collector: its close of the remote one fails first.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning")
 def test_an_ssh_server_that_is_killed_in_the_middle_and_comes_back(repo: Repo, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -514,6 +518,7 @@ def test_an_ssh_server_that_is_killed_in_the_middle_and_comes_back(repo: Repo, t
         other = Store.of(tmp_path / "other" / ".git", None)
         moved[0] = 0
         assert pull(other, open_remote(root), oids, progress=kill_soon).failed
+        gc.collect()
         assert all(other.check(oid) is not Health.DAMAGED for oid in oids)
         server.start()
         assert pull(other, open_remote(root), oids).failed == {}
