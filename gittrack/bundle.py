@@ -25,8 +25,9 @@ from gittrack.git.objects import ObjectBatch, publish
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips
-from gittrack.ledger.fold import Member, fold, write_pages
+from gittrack.ledger.fold import fold
 from gittrack.ledger.incoming import take_in
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage, read_lines
 from gittrack.model.pointer import is_oid
 from gittrack.model.run import RunState
@@ -141,7 +142,7 @@ def _refs(clone: Clone, states: Sequence[RunState] | None) -> Iterator[list[str]
         members += [Member(line.commit, line.raw) for line in (found.origin, *found.amendments)]
     name = f"{layout.PART[len(layout.LEDGERS) :]}{secrets.token_hex(6)}"
     batch = ObjectBatch(repository)
-    tip = write_pages(repository, batch, name, None, members, clone.author)
+    tip = write_pages(batch, name, None, members, clone.author)
     ref = layout.LEDGERS + name
     publish(repository, batch, [RefChange(ref, tip, None)], "gittrack: bundle")
     try:

@@ -16,7 +16,7 @@ from gittrack.report.numbers import counted
 def pack(app: App, quiet: bool, as_json: bool) -> None:
     """Fold runs into this clone's ledger, and their loose objects into packs that `git gc` leaves alone.
 
-    It happens by itself every hundred runs, unless git's own gc.auto is 0. The newest 1,000 runs keep a ref each.
+    It happens by itself every hundred runs, unless git's own gc.auto is 0. The newest 100 runs keep a ref each.
     """
     done = app.project.pack()
     if as_json:

@@ -20,15 +20,16 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
 from gittrack.ledger.files import run_files
-from gittrack.ledger.fold import Member, moved, split_pages
+from gittrack.ledger.fold import moved
 from gittrack.ledger.item import Defaults, check_id, check_item, to_record
+from gittrack.ledger.page import Member, dated, split_pages
 from gittrack.model.codec import state_to_line
 from gittrack.model.environment import Environment
 
 _TRIES = 20
 _NOWHERE = Environment()
 
-# Marks in the stream. Those of members come again once the page that names them is there.
+# Marks in the stream. Those of members come again once the page that names them is there; a few more are read ahead.
 _PAGE, _UNKNOWN, _FIRST, _MANY = 1, 2, 3, 2 * layout.PAGE_MEMBERS
 
 # The code of runs that name none. The same commit in every clone, for ever.
@@ -124,19 +125,19 @@ class _Pages:
 
     def add(self, members: list[Member]) -> None:
         if self._tip is None:
-            self._commit([], {}, 0)
+            self._commit([], {}, [])
         lines = b"".join(one.line + b"\n" for one in members)
-        self._commit([self._tip or "", *(one.commit for one in members)], {layout.LINES: lines}, len(members))
+        self._commit([self._tip or "", *(one.commit for one in members)], {layout.LINES: lines}, members)
         self.count += 1
 
-    def _commit(self, parents: list[str], files: dict[str, bytes], runs: int) -> None:
+    def _commit(self, parents: list[str], files: dict[str, bytes], members: list[Member]) -> None:
         self._stream.commit(
             _PAGE,
             parents,
             files,
             author=self._author,
-            committer=self._author,
-            message=layout.page_message(self._writer, runs, 0).encode("utf-8"),
+            committer=dated(self._author, members),
+            message=layout.page_message(self._writer, len(members), 0).encode("utf-8"),
             bare=True,
         )
         self._tip = f":{_PAGE}"

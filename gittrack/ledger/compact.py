@@ -13,8 +13,9 @@ from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import Purge, all_members, ledger_tips, page_ids, purges_of
-from gittrack.ledger.fold import Member, fold, write_pages
+from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import read_page_members
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
 
 _DAY = 86_400.0
@@ -72,7 +73,7 @@ def merge_ledgers(
     new = own.tip
     if members or purges:
         batch = ObjectBatch(repository)
-        new = write_pages(repository, batch, writer, own.tip, list(members.values()), author, purges=purges)
+        new = write_pages(batch, writer, own.tip, list(members.values()), author, purges=purges)
         publish(repository, batch, [RefChange(own.ledger, new, own.tip)], "gittrack: merge ledgers")
     if remote is not None and new is not None:
         old = {layout.LEDGERS + name: dead[name] for name in dead if layout.LEDGERS + name in there}
@@ -89,6 +90,6 @@ def merge_ledgers(
 def _written(repository: Repository, tip: str) -> float:
     """When a ledger was last added to; one that is none was never."""
     try:
-        return float(repository.git("log", "-1", "--format=%ct", tip))
+        return float(repository.git("log", "-1", "--format=%at", tip))
     except (GitFailed, ValueError):
         return float("inf")

@@ -6,38 +6,24 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gittrack.errors import CorruptRecord, RefConflict
 from gittrack.git.objects import ObjectBatch, Signature, publish
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import Purge, all_members, purge_line, read_pages
+from gittrack.ledger.chain import Purge, all_members, read_pages
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
-from gittrack.ledger.read import Damage, Line, parse_line, read_lines, run_heads
+from gittrack.ledger.read import Damage, Line, read_lines, run_heads
 
-# Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up.
-KEEP_REFS, SLACK = 1_000, 300
+# Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up. The user's own
+# `git fetch` opens the commit of each ref: a thousand of them more than double the time of one that finds nothing new.
+KEEP_REFS, SLACK = 100, 50
 _TRIES = 20
 _NOTED = 4_000
-
-
-class Member(NamedTuple):
-    """A run commit or an amendment, as a page of a ledger has it."""
-
-    commit: str
-    line: bytes
-
-    @property
-    def is_amendment(self) -> bool:
-        return b'"changes":' in self.line and "changes" in parse_line(self.commit, self.line).plain
-
-    @property
-    def run(self) -> str:
-        return parse_line(self.commit, self.line).run
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +70,7 @@ def fold(
         batch = ObjectBatch(repository)
         new = tip
         if members or purges:
-            new = write_pages(repository, batch, writer, tip, members, author, purges=purges)
+            new = write_pages(batch, writer, tip, members, author, purges=purges)
         changes = [RefChange(ref, None, head) for ref, head in dropped.items()]
         if new is not None and new != tip:
             changes.insert(0, RefChange(ledger, new, tip))
@@ -119,56 +105,6 @@ def _members(
 
 def _member(line: Line) -> Member:
     return Member(line.commit, line.raw.replace(b"\n", b" "))
-
-
-# --- pages
-
-
-def write_pages(
-    repository: Repository,
-    batch: ObjectBatch,
-    writer: str,
-    tip: str | None,
-    members: Sequence[Member],
-    author: Signature,
-    *,
-    purges: Sequence[Purge] = (),
-) -> str:
-    """Pages on top of a ledger, made in the batch; returns the newest. A ledger that is not there is begun."""
-    if tip is None:
-        empty = batch.folder({})
-        tip = batch.commit(
-            tree=empty, parents=[], author=author, committer=author, message=layout.page_message(writer, 0, 0)
-        )
-    parts = list(split_pages(members)) or [[]]
-    for at, part in enumerate(parts):
-        gone = purges if at == len(parts) - 1 else ()
-        files = {layout.LINES: b"".join(one.line + b"\n" for one in part)}
-        if gone:
-            files[layout.PURGED] = b"".join(purge_line(one) + b"\n" for one in gone)
-        amendments = sum(one.is_amendment for one in part)
-        tip = batch.commit(
-            tree=batch.folder({name: batch.blob(data) for name, data in files.items()}),
-            parents=[tip, *(one.commit for one in part)],
-            author=author,
-            committer=author,
-            message=layout.page_message(writer, len(part) - amendments, amendments, len(gone)),
-        )
-    return tip
-
-
-def split_pages(members: Iterable[Member]) -> Iterator[list[Member]]:
-    """Members by the page: no more than git hosts advise for one object."""
-    part: list[Member] = []
-    size = 0
-    for one in members:
-        if part and (len(part) >= layout.PAGE_MEMBERS or size + len(one.line) > layout.PAGE_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += len(one.line) + 1
-    if part:
-        yield part
 
 
 # --- what is folded already

@@ -14,7 +14,7 @@ from gittrack.git.remote import fetch_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import Purge, all_members, page_ids, purges_of, read_pages
-from gittrack.ledger.fold import Member, write_pages
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, page_lines, read_members
 from gittrack.ledger.writer import Writer, renew_writer
@@ -40,11 +40,11 @@ def follow(
     if not ours or writer.given:
         new = there
         if ours or purges:
-            new = write_pages(repository, batch, writer.name, there, ours, author, purges=purges)
+            new = write_pages(batch, writer.name, there, ours, author, purges=purges)
         publish(repository, batch, [RefChange(ledger, new, tip)], "gittrack: follow the ledger on the remote")
         return writer, ""
     renewed = renew_writer(repository)
-    new = write_pages(repository, batch, renewed.name, None, ours, author, purges=purges)
+    new = write_pages(batch, renewed.name, None, ours, author, purges=purges)
     changes = [RefChange(layout.LEDGERS + renewed.name, new, None), RefChange(ledger, there, tip)]
     publish(repository, batch, changes, "gittrack: a writer of its own")
     return renewed, (

@@ -16,8 +16,9 @@ from gittrack.git.remote import fetch_refs, list_remote
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import Purge, all_members, page_ids, purges_of, read_pages
-from gittrack.ledger.fold import Member, fold
+from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import follow
+from gittrack.ledger.page import Member
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, read_lines, read_members
 from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines

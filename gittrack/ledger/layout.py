@@ -22,7 +22,7 @@ TRACKED = "refs/gittrack/remotes/"  # where plain `git fetch` puts ledgers, if i
 
 LEDGER_FORMAT = 1
 LINES, PURGED = "runs.jsonl", "purged.jsonl"  # of a page
-PAGE_MEMBERS, PAGE_BYTES = 1_000, 900_000
+PAGE_MEMBERS, TIP_MEMBERS, PAGE_BYTES = 1_000, 100, 900_000
 
 FOLDER = ".gittrack"
 CONFIG = "config.yaml"  # the user's own, kept as it is

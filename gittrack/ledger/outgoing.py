@@ -12,8 +12,9 @@ from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips, page_ids
-from gittrack.ledger.fold import Member, fold, write_pages
+from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import fetched, follow, read_page_members
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage
 from gittrack.ledger.writer import Writer
 
@@ -106,9 +107,9 @@ def _put_back(repository: Repository, outgoing: Outgoing, held: Collection[str],
     batch = ObjectBatch(repository)
     name = outgoing.writer.name
     going = [one for one in outgoing.members if one.commit not in held]
-    ready = write_pages(repository, batch, name, outgoing.base, going, author) if going else outgoing.base
+    ready = write_pages(batch, name, outgoing.base, going, author) if going else outgoing.base
     staying = [one for one in outgoing.members if one.commit in held]
-    new = write_pages(repository, batch, name, ready, staying, author)
+    new = write_pages(batch, name, ready, staying, author)
     publish(repository, batch, [RefChange(outgoing.ref, new, outgoing.tip)], "gittrack: hold runs back")
     return ready
 

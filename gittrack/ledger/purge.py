@@ -14,8 +14,9 @@ from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, Purge, page_ids, read_pages
-from gittrack.ledger.fold import Member, fold, write_pages
+from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import fetched, only_purged_is_missing
+from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage, page_lines
 
 _AT_ONCE = 500
@@ -60,7 +61,7 @@ def purge(
     purges += [Purge(run, author.identity, now, reason) for run in sorted(runs)]
     batch = ObjectBatch(repository)
     base = contents[first - 1].page.commit if first else None
-    new = write_pages(repository, batch, writer, base, kept, author, purges=purges)
+    new = write_pages(batch, writer, base, kept, author, purges=purges)
     # Where plain `git fetch` put this ledger as it was; one that has more than ours stays.
     refs = {
         ref: tip

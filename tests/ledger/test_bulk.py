@@ -216,6 +216,7 @@ def test_secrets_are_hidden(repo: Repo) -> None:
 
 def test_pages_hold_no_more_than_they_may(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "PAGE_MEMBERS", 3)
+    monkeypatch.setattr(layout, "TIP_MEMBERS", 2)
     monkeypatch.setattr(bulk, "_MANY", 6)
     done = ledger(repo).import_runs(item(number) for number in range(20))
     assert (done.runs, done.pages) == (20, 7)
@@ -228,6 +229,19 @@ def test_pages_hold_no_more_than_they_may(repo: Repo, monkeypatch: pytest.Monkey
     assert [f'"run-{number}"'.encode() in line for number, line in enumerate(lines)] == [True] * 20
     found = [repo.git("log", "-1", "--format=%B", one) for one in members(repo, done.tip)]
     assert [line.decode() in text for line, text in zip(lines, found, strict=True)] == [True] * 20
+
+
+def test_a_page_is_as_old_as_its_newest_run_and_the_newest_page_is_small(repo: Repo) -> None:
+    """The user's own `git fetch` opens the parents of the newest page, of others only if they are as new as its members."""
+    done = ledger(repo).import_runs(item(number) for number in range(150))
+    assert done.tip is not None
+    pages = repo.git("log", "--first-parent", "--format=%ct %P", done.tip).splitlines()
+    assert [len(one.split()) - 2 for one in pages[:-1]] == [100, 50]
+    assert [int(one.split()[0]) for one in pages[:-1]] == [1_700_000_209, 1_700_000_109]
+    written = repo.git("log", "-1", "--format=%at", done.tip)
+    assert int(written) > 1_700_000_209
+    future = ledger(repo).import_runs([item(200, ended=4e9)])
+    assert int(repo.git("log", "-1", "--format=%ct", str(future.tip))) < 4e9
 
 
 def test_it_goes_on_where_a_fold_ended_and_a_fold_after_it(repo: Repo) -> None:

@@ -27,7 +27,7 @@ import gittrack.ledger.fold
 from gittrack.ledger import layout
 from gittrack.ledger.fold import fold
 from gittrack.project import Project
-gittrack.ledger.fold.KEEP_REFS, gittrack.ledger.fold.SLACK, layout.PAGE_MEMBERS = 3, 1, 4
+gittrack.ledger.fold.KEEP_REFS, gittrack.ledger.fold.SLACK, layout.PAGE_MEMBERS, layout.TIP_MEMBERS = 3, 1, 4, 2
 project = Project.open(".")
 os.write(1, b"ready\\n")
 os.close(1)

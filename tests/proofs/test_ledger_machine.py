@@ -414,6 +414,7 @@ def small_and_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gittrack.ledger.fold, "KEEP_REFS", 1)
     monkeypatch.setattr(gittrack.ledger.fold, "SLACK", 0)
     monkeypatch.setattr(layout, "PAGE_MEMBERS", 3)
+    monkeypatch.setattr(layout, "TIP_MEMBERS", 2)
     count = itertools.count()
 
     def name(size: int) -> str:
