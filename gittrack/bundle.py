@@ -59,25 +59,31 @@ class Applied:
 
 
 def create(
-    clone: Clone, path: Path, runs: Sequence[RunState] | None, *, data: bool = False, after: Path | None = None
+    clone: Clone, path: Path, runs: Sequence[RunState] | None, *, data: bool = False, after: Sequence[Path] = ()
 ) -> Bundled:
-    """Write a bundle of runs (None: all, everybody's); `after` is an earlier one, and what that has is left out.
+    """Write a bundle of runs (None: all, everybody's); `after` are earlier ones, and what those have is left out.
 
     The file appears whole or not at all. Raises UsageError when there is nothing to write, OSError.
     """
+    path = path.absolute()
+    if not path.name or path.is_dir():
+        raise UsageError(f"{path} is a folder; name the file to write")
     repository = clone.repository
-    before = _Earlier() if after is None else _earlier(clone, after)
+    before = _earlier(clone, after)
     states = list(clone.look().select(deleted=True) if runs is None else runs)
     states = [state for state in states if state.commit is not None]
     fold(repository, clone.writer.name, clone.author)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with _refs(clone, None if runs is None else states) as refs:
-            if not write_bundle(repository, temporary, refs, _known(clone, before.heads.values())):
-                raise UsageError(f"there is nothing to put into {path}: no run, or none that {after} lacks")
-        packed = Bundled(len(states))
+            known = _known(clone, before.heads)
+            if not write_bundle(repository, temporary, refs, known):
+                why = "there are no such runs" if not states else "what it was to follow has all of them"
+                raise UsageError(f"there is nothing to put into {path}: {why}; see 'gittrack ls'")
+            runs_in = _count(clone, states, refs, known)
+        packed = Bundled(runs_in)
         if data:
-            packed = _with_data(clone, temporary, states, before)
+            packed = _with_data(clone, temporary, states, before, runs_in)
         os.replace(temporary, path)
         return packed
     finally:
@@ -88,26 +94,29 @@ def apply(clone: Clone, path: Path) -> Applied:
     """Take in the runs of a bundle, and its data; safe to repeat. Raises RepositoryError for a file that is not whole."""
     if not path.is_file():
         raise UsageError(f"there is no bundle {str(path)!r}; check the path")
+    path = path.absolute()
     if is_bundle(path):
-        return _apply_runs(clone, path)
+        return _apply_runs(clone, path, path)
     try:
-        with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=_home(clone)) as scratch:
+        with tarfile.open(path, "r:") as tar, tempfile.TemporaryDirectory(dir=_home(clone)) as scratch:
             _manifest(tar, path)
             inner = Path(scratch, _RUNS)
             with inner.open("wb") as out:
                 _copy(_member(tar, _RUNS, path), out)
             # Data first: who sees a run can have its data.
             objects = _take_objects(clone, tar, path)
-            done = _apply_runs(clone, inner)
+            _check_end(tar, path)
+            done = _apply_runs(clone, inner, path)
     except (tarfile.TarError, EOFError) as error:
         raise RepositoryError(f"{path} is no bundle, or is cut short ({error}); copy it again") from None
     return Applied(done.runs, objects, done.refused, done.note)
 
 
-def _apply_runs(clone: Clone, path: Path) -> Applied:
+def _apply_runs(clone: Clone, path: Path, called: Path) -> Applied:
+    """`called` is the file that the user knows: around the bundle, or the bundle itself."""
     repository = clone.repository
-    heads = bundle_heads(repository, path)
-    check_bundle(repository, path)
+    heads = bundle_heads(repository, path, called)
+    check_bundle(repository, path, called)
     index = clone.look()
     before = index.mark()
     taken = take_in(repository, str(path), clone.writer, clone.author, index.known_commits)
@@ -151,6 +160,15 @@ def _refs(clone: Clone, states: Sequence[RunState] | None) -> Iterator[list[str]
         change_refs(repository, [RefChange(ref, None, tip)])
 
 
+def _count(clone: Clone, states: Sequence[RunState], refs: Sequence[str], known: Sequence[str]) -> int:
+    """Runs of which something goes along, be it a change of an older one."""
+    if not known:
+        return len(states)
+    script = "".join(f"{one}\n" for one in (*refs, *(f"^{one}" for one in known))).encode("utf-8", "surrogateescape")
+    going = set(clone.repository.git("rev-list", "--stdin", stdin=script).decode("ascii").split())
+    return sum(state.commit in going or state.head in going for state in states)
+
+
 def _known(clone: Clone, commits: Iterable[str]) -> list[str]:
     """Those that are here: what an earlier bundle had need not be here any more."""
     found = clone.repository.read_objects(commits)
@@ -162,24 +180,32 @@ def _known(clone: Clone, commits: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    heads: Mapping[str, str] = field(default_factory=dict)
+    """What earlier bundles have: commits, and objects of data."""
+
+    heads: frozenset[str] = frozenset()
     objects: frozenset[str] = frozenset()
 
 
-def _earlier(clone: Clone, path: Path) -> _Earlier:
-    if not path.is_file():
-        raise UsageError(f"there is no bundle {str(path)!r}; check the path")
-    if is_bundle(path):
-        return _Earlier(bundle_heads(clone.repository, path))
-    try:
-        with tarfile.open(path) as tar:
-            plain = _manifest(tar, path)
-    except tarfile.TarError as error:
-        raise RepositoryError(f"{path} is no bundle ({error}); check the path") from None
-    return _Earlier(plain["heads"], frozenset(plain["objects"]))
+def _earlier(clone: Clone, paths: Iterable[Path]) -> _Earlier:
+    heads: set[str] = set()
+    objects: set[str] = set()
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"there is no bundle {str(path)!r}; check the path")
+        if is_bundle(path):
+            heads.update(bundle_heads(clone.repository, path.absolute(), path).values())
+            continue
+        try:
+            with tarfile.open(path, "r:") as tar:
+                plain = _manifest(tar, path)
+        except (tarfile.TarError, EOFError) as error:
+            raise RepositoryError(f"{path} is no bundle ({error}); check the path") from None
+        heads.update(plain["heads"].values())
+        objects.update(plain["objects"])
+    return _Earlier(frozenset(heads), frozenset(objects))
 
 
-def _with_data(clone: Clone, bundle: Path, states: Sequence[RunState], before: _Earlier) -> Bundled:
+def _with_data(clone: Clone, bundle: Path, states: Sequence[RunState], before: _Earlier, runs: int) -> Bundled:
     """The bundle of runs becomes a tar file with their data; what is not here comes from the remote first."""
     depot = clone.depot
     needed = list(needed_objects(clone.repository, states))
@@ -195,7 +221,7 @@ def _with_data(clone: Clone, bundle: Path, states: Sequence[RunState], before: _
     fresh = [oid for oid in oids if oid not in before.objects]
     manifest = {
         "format": FORMAT,
-        "heads": bundle_heads(clone.repository, bundle),
+        "heads": bundle_heads(clone.repository, bundle, bundle),
         "objects": sorted({*fresh, *before.objects}),
     }
     whole = bundle.with_name(f"{bundle.name}.tar")
@@ -217,7 +243,7 @@ def _with_data(clone: Clone, bundle: Path, states: Sequence[RunState], before: _
         os.replace(whole, bundle)
     finally:
         whole.unlink(missing_ok=True)
-    return Bundled(len(states), len(fresh), size, absent)
+    return Bundled(runs, len(fresh), size, absent)
 
 
 def _add(tar: tarfile.TarFile, name: str, file: Any, size: int) -> None:
@@ -257,6 +283,14 @@ def _take_objects(clone: Clone, tar: tarfile.TarFile, path: Path) -> int:
             store.install(oid, scratch)
             count += 1
     return count
+
+
+def _check_end(tar: tarfile.TarFile, path: Path) -> None:
+    """A tar file ends in two blocks of zeros; without them it was cut short, if only between two members."""
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(2 * tarfile.BLOCKSIZE) != bytes(2 * tarfile.BLOCKSIZE):
+        raise RepositoryError(f"{path} is cut short; copy it again")
 
 
 def _manifest(tar: tarfile.TarFile, path: Path) -> dict[str, Any]:

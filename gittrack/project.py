@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gittrack.ledger.fsck import Problem
     from gittrack.ledger.handle import Ledger
     from gittrack.ledger.pack import Packed
-    from gittrack.ledger.purge import Purged
+    from gittrack.ledger.purge import Purged, PushedPurge
     from gittrack.ledger.read import Damage
     from gittrack.model.run import RunState
     from gittrack.share import Clone, Shared
@@ -71,7 +71,7 @@ class Project:
         """This clone's ledger: runs at rest in git, and the way in for many at once."""
         from gittrack.ledger.handle import Ledger
 
-        return Ledger(self.repo, self.settings, os.environ)
+        return Ledger(self.repo, self.settings, os.environ, lambda: self._current().commit_of)
 
     def _run(self, state: RunState) -> Run:
         return Run(self.repo, state, self.depot, lambda: self._index.amendments(state.id))
@@ -427,7 +427,14 @@ class Project:
         """Share runs through a git remote, their data first; see `gittrack push`. `since` is a time as filters have it."""
         from gittrack.share import push
 
+        self._check_experiment(experiment)
         return push(self._clone(), remote, data=data, all_data=all_data, only=_chosen(experiment, since))
+
+    def _check_experiment(self, name: str | None) -> None:
+        """Whoever mistypes one would hear that there is nothing to push."""
+        if name is not None and not self._current().count(experiment=name, deleted=True):
+            known = ", ".join(one.name for one in self.experiments()[:5]) or "none"
+            raise UnknownRun(f"there is no experiment {name!r}; there is {known}")
 
     def mirror(self, remote: str | None = None) -> Shared:
         """Everybody's runs that are here to a git remote, without data: for a new host."""
@@ -466,9 +473,9 @@ class Project:
         *,
         experiment: str | None = None,
         data: bool = False,
-        after: Path | str | None = None,
+        after: Path | str | Sequence[Path | str] = (),
     ) -> Bundled:
-        """Write runs into one file; see `gittrack bundle create`."""
+        """Write runs into one file; see `gittrack bundle create`. `after`: one earlier bundle, or several."""
         from gittrack.bundle import create
         from gittrack.index.syntax import parse
 
@@ -476,7 +483,8 @@ class Project:
         if filter is not None or experiment is not None:
             where = None if filter is None or not filter.strip() else parse(filter)
             runs = self._current().select(where, experiment=experiment)
-        return create(self._clone(), Path(path), runs, data=data, after=None if after is None else Path(after))
+        earlier = [after] if isinstance(after, (str, Path)) else after
+        return create(self._clone(), Path(path), runs, data=data, after=[Path(one) for one in earlier])
 
     def apply_bundle(self, path: Path | str) -> Applied:
         """Take in the runs of a file; see `gittrack bundle apply`."""
@@ -504,22 +512,26 @@ class Project:
     def purge(self, runs: Sequence[Run | str], *, reason: str = "") -> Purged:
         """Delete runs for good, none named: those that others purged and this clone's ledger still has.
 
-        A run that is purged already is named by its whole id. Raises UnknownRun, RunBusy for one that is active.
+        A run that is purged already is named by its id. Raises UnknownRun, RunBusy for one that is active.
         """
         from gittrack.ledger.chain import all_purges
-        from gittrack.ledger.purge import purge, still_here
-        from gittrack.model.names import is_run_id
+        from gittrack.ledger.purge import purge
+        from gittrack.model.names import MIN_PREFIX
 
         clone = self._clone()
         gone = all_purges(self.repo)
-        ids = set() if runs else still_here(self.repo, clone.writer.name, gone)
+        ids = set() if runs else self.purged_here()
         if not runs and not ids:
             raise UsageError("nothing is here that anybody has purged; name the runs to purge")
         for one in runs:
-            if isinstance(one, str) and is_run_id(one) and one in gone:
-                ids.add(one)
+            try:
+                found = self.get_run(one, deleted=True) if isinstance(one, str) else one
+            except UnknownRun:
+                again = [run for run in gone if len(str(one)) >= MIN_PREFIX and run.startswith(str(one))]
+                if len(again) != 1:
+                    raise
+                ids.add(again[0])
                 continue
-            found = self.get_run(one, deleted=True) if isinstance(one, str) else one
             if found.commit is None:
                 raise RunBusy(f"run {found.name} is active; stop it first")
             ids.add(found.id)
@@ -527,12 +539,19 @@ class Project:
         free = not self.live()
         return purge(self.repo, clone.writer.name, clone.author, ids, reason=reason, free=free)
 
-    def push_purged(self, remote: str | None = None) -> bool:
-        """Let a purge reach a remote: the one push that replaces something, and only this clone's own ledger."""
-        from gittrack.git.remote import choose_remote
-        from gittrack.ledger.purge import replace_ledger
+    def purged_here(self) -> set[str]:
+        """Runs that anybody has purged, and that this clone's ledger or a ref of their own still has."""
+        from gittrack.ledger.chain import all_purges
+        from gittrack.ledger.purge import still_here
 
-        return replace_ledger(self.repo, choose_remote(self.repo, remote), self._clone().writer.name)
+        return still_here(self.repo, self._clone().writer.name, all_purges(self.repo))
+
+    def push_purged(self, remote: str | None = None) -> PushedPurge:
+        """Let purges reach a remote: the one push that replaces something, this clone's own ledger and refs of purged runs."""
+        from gittrack.git.remote import choose_remote
+        from gittrack.ledger.purge import push_purged
+
+        return push_purged(self.repo, choose_remote(self.repo, remote), self._clone().writer.name)
 
     def merge_ledgers(self, remote: str | None = None, *, idle_days: float = 90, local: bool = False) -> Merged:
         """Take in the ledgers of writers that are gone; see `gittrack gc --merge-ledgers`."""

@@ -66,7 +66,11 @@ def _set_up_fetching(repository: Repository, wanted: bool) -> list[str]:
         if not any(layout.LEDGERS in one for one in repository.config.get(f"remote.{name}.fetch", ()))
     }
     if not lacking:
-        return []
+        return (
+            ["there is no git remote yet; 'gittrack init --fetch-runs' again when there is"]
+            if wanted and not remotes
+            else []
+        )
     if not wanted:
         return ["'gittrack init --fetch-runs' lets plain 'git fetch' bring runs too; 'gittrack fetch' does in any case"]
     for name, refspec in lacking.items():

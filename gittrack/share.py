@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from gittrack.data.depot import Came, Depot
-from gittrack.data.gc import released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import GittrackError, RemoteUnusable
 from gittrack.git.objects import Signature
@@ -21,8 +20,10 @@ from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.incoming import take_in
 from gittrack.ledger.outgoing import Outgoing, Sent, prepare, send, send_all_ledgers, send_alone
 from gittrack.ledger.pack import after_fetch
+from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.writer import Writer
 from gittrack.model.run import RunState
+from gittrack.pointers.released import Released
 
 _RECENT = 200
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
@@ -143,6 +144,8 @@ def push_all_ledgers(clone: Clone, remote: str | None = None) -> Shared:
     sent = send_all_ledgers(clone.repository, name)
     count = len(sent.runs)
     note = f"{count:,} {'ledger' if count == 1 else 'ledgers'} went" if count else "every ledger is there already"
+    if sent.refused and not count:
+        note = ""
     return Shared(name, refused=sent.refused, note=note)
 
 
@@ -157,7 +160,7 @@ def _send(depot: Depot, needed: Sequence[Needed]) -> tuple[int, int, dict[str, s
     from gittrack.pointers.transfer import MISSING
 
     done = depot.send([one.pointer for one in needed], remote)
-    released = released_objects(depot.repository)
+    released = Released(depot.repository.home).all()
     absent: dict[str, str] = {}
     back: set[str] = set()
     if done.failed:
@@ -191,13 +194,18 @@ def fetch(
     name = choose_remote(repository, remote)
     index = clone.look()
     before = index.mark()
+    purged = set(purged_runs(repository))
     taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, summaries=summaries)
+    vanished = sum(1 for _ in index.states(purged_runs(repository) - purged))
     after_fetch(repository)
     index = clone.look()
     arrived = [Named(*one) for one in index.since(before)]
     came = Came()
     absent: dict[str, str] = {}
     notes = [taken.note]
+    if vanished:
+        runs = "1 run is" if vanished == 1 else f"{vanished:,} runs are"
+        notes.append(f"{runs} no more here: somebody deleted them for good")
     if data:
         ids = [one.id for one in arrived]
         if everything or released:
@@ -272,7 +280,7 @@ def _for_push(depot: Depot, needed: Iterable[Needed], outgoing: Collection[str])
 
 def _wanted(depot: Depot, needed: Iterable[Needed]) -> tuple[list[Needed], list[Needed]]:
     """What is to be here; and what was let go here on purpose and has not come back, which is missing to nobody."""
-    released = released_objects(depot.repository)
+    released = Released(depot.repository.home).all()
     wanted: list[Needed] = []
     let_go: list[Needed] = []
     for one in needed:

@@ -102,3 +102,50 @@ def test_no_such_file_and_no_bundle(bench: Bench, tmp_path: Path) -> None:  # no
     said = bench.repo.gittrack("bundle", "create", str(tmp_path / "no/such/folder/x"), check=False)
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
+
+
+def test_cut_between_two_members(bench: Bench, other: Repo, tmp_path: Path) -> None:  # noqa: F811
+    bench.run("a", {"m.bin": large("m")}, model="m.bin")
+    file = tmp_path / "a.bundle"
+    bench.repo.gittrack("bundle", "create", str(file), "--with-data")
+    with tarfile.open(file) as tar:
+        ends = [one.offset for one in tar.getmembers()][1:]
+    whole = file.read_bytes()
+    for end in ends:
+        file.write_bytes(whole[:end])
+        refused = other.gittrack("bundle", "apply", str(file), check=False)
+        assert refused.returncode == 1
+        assert "copy it again" in refused.stderr or "check the path" in refused.stderr
+        assert other.gittrack("ls", "--json").stdout == "[]\n"
+
+
+def test_a_name_is_as_the_shell_says_it(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
+    bench.run("a")
+    folder = bench.repo.path / "sub folder"
+    folder.mkdir()
+    bench.repo.gittrack("bundle", "create", "q.bundle", cwd=folder)
+    assert [one.name for one in folder.iterdir()] == ["q.bundle"]
+    bench.repo.gittrack("bundle", "create", "../../up.bundle", cwd=folder)
+    assert (bench.repo.path.parent / "up.bundle").exists()
+    for bad in ("", str(tmp_path)):
+        assert bench.repo.gittrack("bundle", "create", bad, check=False).returncode == 2
+
+
+def test_several_bundles_before_it_and_only_what_is_new_counts(
+    bench: Bench,  # noqa: F811
+    other: Repo,
+    tmp_path: Path,
+) -> None:
+    bench.run("a")
+    Project.open(other.path).start_run("b", console=False).finish()
+    names = [str(tmp_path / f"{number}.bundle") for number in range(4)]
+    other.gittrack("bundle", "create", names[0])
+    bench.repo.gittrack("bundle", "apply", names[0])
+    assert bench.repo.gittrack_json("bundle", "create", names[1])["runs"] == 2
+    bench.run("c")
+    more = bench.repo.gittrack_json("bundle", "create", names[2], "--after", names[1])
+    assert more["runs"] == 1
+    nothing = bench.repo.gittrack("bundle", "create", names[3], "--after", names[1], "--after", names[2], check=False)
+    assert (nothing.returncode, "has all of them" in nothing.stderr) == (2, True)
+    none = bench.repo.gittrack("bundle", "create", names[3], "-e", "nosuch", check=False)
+    assert "there are no such runs" in none.stderr

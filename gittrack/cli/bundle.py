@@ -24,7 +24,11 @@ def bundle() -> None:
 @experiment_option
 @click.option("--with-data", is_flag=True, help="Their artifacts and tracked inputs too.")
 @click.option(
-    "--after", metavar="FILE", type=click.Path(path_type=Path), help="Leave out what this earlier bundle has."
+    "--after",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Leave out what this earlier bundle has; several add up.",
 )
 @json_option
 @click.pass_obj
@@ -34,7 +38,7 @@ def create(
     filter: str | None,
     experiment: str | None,
     with_data: bool,
-    after: Path | None,
+    after: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Write the runs that pass a filter (all, if there is none) and their code into one file.

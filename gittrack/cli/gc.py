@@ -15,6 +15,7 @@ from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape
 
 _LISTED = 50
+_IDLE = 90.0  # days
 
 
 @click.command(short_help="free room: artifacts that no rule keeps")
@@ -25,7 +26,10 @@ _LISTED = 50
 @click.option("--reason", metavar="TEXT", default="", help="Why they are purged; others can read it.")
 @click.option("--merge-ledgers", is_flag=True, help="Take in the ledgers of clones that are gone.")
 @click.option(
-    "--idle", metavar="DAYS", type=float, default=90.0, help="Gone is who has not written for so many days (90)."
+    "--idle",
+    metavar="DAYS",
+    type=click.FloatRange(0, 36_500),
+    help="Gone is who has not written for so many days (90).",
 )
 @click.option("--local", is_flag=True, help="Merge ledgers here only.")
 @click.option("--push", is_flag=True, help="Replace this clone's ledger on the remote by the purged one.")
@@ -40,7 +44,7 @@ def gc(
     purge: bool,
     reason: str,
     merge_ledgers: bool,
-    idle: float,
+    idle: float | None,
     local: bool,
     push: bool,
     remote: str | None,
@@ -59,14 +63,24 @@ def gc(
         raise click.UsageError("--dry-run is for artifacts; --purge and --merge-ledgers do what they say at once")
     if purge and merge_ledgers:
         raise click.UsageError("choose one of --purge and --merge-ledgers")
+    if not purge and (runs or push or reason):
+        raise click.UsageError(
+            "only --purge takes runs, --push and --reason, as in 'gittrack gc --purge --push'; 'gittrack rm' hides runs and keeps them"
+        )
+    if idle is not None and idle != idle:
+        raise click.BadParameter("a number of days is wanted", param_hint="--idle")
+    if not merge_ledgers and (local or idle is not None):
+        raise click.UsageError("only --merge-ledgers takes --idle and --local")
+    if remote is not None and not (merge_ledgers or (purge and push)):
+        raise click.UsageError("only --merge-ledgers and --purge --push take --remote")
+    if force and (purge or merge_ledgers):
+        raise click.UsageError("--force is for artifacts alone")
     if purge:
         _purge(app, runs, reason, push, remote, as_json)
         return
     if merge_ledgers:
-        _merge(app, remote, idle, local, as_json)
+        _merge(app, remote, _IDLE if idle is None else idle, local, as_json)
         return
-    if runs or push:
-        raise click.UsageError("only --purge takes runs and --push; 'gittrack rm' hides runs and keeps them")
     if dry_run:
         plan = project.plan_gc()
         if as_json:
@@ -90,11 +104,19 @@ def gc(
 
 
 def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str | None, as_json: bool) -> None:
-    done = app.project.purge(runs, reason=reason) if runs or not push else None
-    replaced = app.project.push_purged(remote) if push else None
+    project = app.project
+    done = project.purge(runs, reason=reason) if runs or not push or project.purged_here() else None
+    pushed = project.push_purged(remote) if push else None
     if as_json:
         reached = {} if done is None else {run: list(refs) for run, refs in done.reached.items()}
-        app.console.json({"objects": 0 if done is None else done.objects, "reached": reached, "replaced": replaced})
+        app.console.json(
+            {
+                "objects": 0 if done is None else done.objects,
+                "reached": reached,
+                "replaced": None if pushed is None else pushed.replaced,
+                "removed": [] if pushed is None else list(pushed.removed),
+            }
+        )
         return
     if done is not None:
         app.console.line(f"purged {counted(len(done.runs), 'run')}, {counted(done.objects, 'object')} of git gone")
@@ -103,10 +125,12 @@ def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str
             app.console.note(f"run {run[:8]} can still be reached from {escape(few)}")
         if not push:
             app.console.note("a remote that has them keeps them until 'gittrack gc --purge --push'")
-    if replaced is not None:
+    if pushed is not None:
         app.console.line(
-            "the remote has this clone's ledger as it is now" if replaced else "the remote had it so already"
+            "the remote has this clone's ledger as it is now" if pushed.replaced else "the remote had it so already"
         )
+        if pushed.removed:
+            app.console.line(f"took {counted(len(pushed.removed), 'ref')} of purged runs away there")
 
 
 def _merge(app: App, remote: str | None, idle: float, local: bool, as_json: bool) -> None:

@@ -8,9 +8,8 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
-from gittrack.data.health import Unasked
 from gittrack.errors import GateRefused, GittrackError
-from gittrack.ledger.fsck import Problem
+from gittrack.ledger.fsck import Problem, Unasked
 from gittrack.report.numbers import counted, size
 from gittrack.report.text import escape, pad, width
 

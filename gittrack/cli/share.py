@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LISTED = 20
 _no_data = click.option("--no-data", is_flag=True, help="Runs alone: leave their data where they are.")
 _since = click.option("--since", metavar="TIME", help="Only runs that started since then, as -7d or 2026-01-31.")
+_since_data = click.option("--since", metavar="TIME", help="Data of runs that started since then only; runs come all.")
 _remote = click.argument("remote", metavar="[REMOTE]", required=False)
 
 
@@ -50,6 +51,8 @@ def push(
         raise click.UsageError(
             "--all sends every ledger whole, without data; it goes with none of -e, --since and --all-data"
         )
+    if all_data and no_data:
+        raise click.UsageError("choose one of --all-data and --no-data")
     if everybody:
         done = app.project.mirror(remote)
     else:
@@ -64,7 +67,7 @@ def push(
     "--summaries", is_flag=True, help="Only what tables show, where the host can filter; files come when they are read."
 )
 @experiment_option_of("Data of this experiment only; runs come all.")
-@_since
+@_since_data
 @json_option
 @click.pass_obj
 def fetch(
@@ -77,6 +80,8 @@ def fetch(
     as_json: bool,
 ) -> None:
     """Get the runs of a git remote that are new, and the data of these runs from the DVC remote."""
+    if summaries and (experiment or since):
+        raise click.UsageError("--experiment and --since choose data, and --summaries takes none")
     done = app.project.fetch(remote, data=not no_data, summaries=summaries, experiment=experiment, since=since)
     _tell(app, done, "fetched", "from", as_json)
 
@@ -85,7 +90,7 @@ def fetch(
 @_remote
 @_no_data
 @experiment_option_of("Data of this experiment only; runs come all.")
-@_since
+@_since_data
 @click.option("--released", is_flag=True, help="Also what 'gittrack gc' let go here, where the remote has it.")
 @json_option
 @click.pass_obj
@@ -116,7 +121,7 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
     else:
         for experiment, count in sorted(Counter(run.experiment for run in done.runs).items()):
             app.console.line(escape(f"{experiment}: {count:,} {'run' if count == 1 else 'runs'} {verb}"))
-        if not done.runs and not done.note:
+        if not done.runs and not done.note and not done.refused:
             app.console.line(escape(f"no new runs {way} {done.remote}"))
         if done.objects:
             app.console.line(

@@ -9,15 +9,10 @@ from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
 from gittrack.data.needed import Needed, needed_objects
 from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing
-from gittrack.ledger.fsck import Problem
+from gittrack.ledger.fsck import Problem, Unasked
 from gittrack.model.run import RunState
 from gittrack.pointers.census import cached_object, heal
 from gittrack.pointers.store import Health
-
-
-@dataclass(frozen=True, slots=True)
-class Unasked(Problem):
-    """Nothing that is known to be wrong: bytes are not here, and the remote could not be asked for them."""
 
 
 @dataclass(frozen=True, slots=True)

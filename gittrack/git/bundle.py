@@ -29,25 +29,25 @@ def write_bundle(repository: Repository, path: Path, refs: Iterable[str], known:
     raise GitFailed(f"git could not make a bundle: {said.strip()}", returncode=done.returncode, stderr=said)
 
 
-def bundle_heads(repository: Repository, path: Path) -> dict[str, str]:
-    """The refs in a bundle; raises RepositoryError when it is none, or was cut short."""
+def bundle_heads(repository: Repository, path: Path, called: Path) -> dict[str, str]:
+    """The refs in a bundle; raises RepositoryError, of the file that the user knows, when it is none, or was cut short."""
     done = repository.run("bundle", "list-heads", str(path), check=False)
     if done.returncode != 0:
-        raise RepositoryError(f"{path} cannot be read as a bundle: {_first(done.stderr)}; copy it again")
+        raise RepositoryError(f"{called} cannot be read as a bundle: {_first(done.stderr)}; copy it again")
     lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
     return {ref: commit for commit, _, ref in (line.partition(" ") for line in lines)}
 
 
-def check_bundle(repository: Repository, path: Path) -> None:
+def check_bundle(repository: Repository, path: Path, called: Path) -> None:
     """Raises RepositoryError when commits that the bundle builds on are not here."""
     done = repository.run("bundle", "verify", str(path), check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace")
         if "prerequisite" in said:
             raise RepositoryError(
-                f"{path} builds on commits that are not here; apply the bundle before it first, or fetch the code"
+                f"{called} builds on commits that are not here; apply the bundle before it first, or fetch the code"
             )
-        raise RepositoryError(f"{path} is not whole: {_first(done.stderr)}; copy it again")
+        raise RepositoryError(f"{called} is not whole: {_first(done.stderr)}; copy it again")
 
 
 def _first(stderr: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ def choose_remote(repository: Repository, name: str | None = None) -> str:
             return name
         listed = ", ".join(known) or "none"
         raise RepositoryError(
-            f"there is no git remote {name!r}; there is {listed}; 'git remote add {name} URL' makes it"
+            f"there is no git remote {name!r}; there is {listed}; 'git remote add {name or 'NAME'} URL' makes one"
         )
     branch = repository.run("symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.decode().strip()
     tracked = repository.setting(f"branch.{branch}.remote") if branch else None
@@ -43,7 +44,7 @@ def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str
     """Ref to object id, of the refs there that match."""
     done = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking(), check=False)
     if done.returncode != 0:
-        raise _failed(done, f"ask {remote} what it has", f"git ls-remote {remote}")
+        raise _failed(done, f"ask {remote} what it has", "ls-remote", remote)
     found = {}
     for line in done.stdout.splitlines():
         object_id, _, name = line.partition(b"\t")
@@ -80,33 +81,41 @@ def push_refs(
         lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
         answers = [line for line in lines if len(line) == 3]
         if answer.returncode != 0 and not answers:
-            raise _failed(answer, f"push to {remote}", f"git push {remote}")
+            raise _failed(answer, f"push to {remote}", "push", remote)
         for mark, names, words_ in answers:
             name = names.rpartition(":")[2]
             if mark == "!":
-                refused[name] = _why(words_)
+                refused[name] = _why(words_, answer.stderr.decode("utf-8", "replace"))
             else:
                 done.append(name)
     return Pushed(tuple(done), refused)
 
 
-def _failed(done: subprocess.CompletedProcess[bytes], what: str, by_hand: str) -> GitFailed:
+def _failed(done: subprocess.CompletedProcess[bytes], what: str, command: str, remote: str) -> GitFailed:
     """What git could not do, in its own words, and the command to look closer."""
     said = done.stderr.decode("utf-8", "replace").strip()
-    first = next((one for one in said.splitlines() if one.startswith(("fatal:", "error:", "remote:"))), said)
+    lines = [one for one in said.splitlines() if one.strip()]
+    at = next((at for at, one in enumerate(lines) if one.startswith(("fatal:", "error:", "remote:"))), 0)
+    first = lines[at].strip() if lines else "it said nothing"
+    if at and "Could not read from remote" in first:
+        # Why, ssh has said before.
+        first = lines[at - 1].strip()
     return GitFailed(
-        f"git could not {what}: {first or 'it said nothing'}; check '{by_hand}' by hand",
+        f"git could not {what}: {first}; check with {shlex.join(['git', command, remote])}",
         returncode=done.returncode,
         stderr=said,
     )
 
 
-def _why(words: str) -> str:
-    """`[rejected] (fetch first)` as a part of a sentence."""
+def _why(words: str, said: str) -> str:
+    """`[rejected] (fetch first)` as a part of a sentence, and what a hook there had to say."""
     found = re.search(r"\(([^)]*)\)", words)
     if found is not None and found[1] in ("fetch first", "non-fast-forward"):
         return "somebody else changed it there since it was fetched; fetch first"
-    return (found[1] if found is not None else words.strip().strip("[]")) or "refused"
+    why = (found[1] if found is not None else words.strip().strip("[]")) or "refused"
+    spoken = [line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:")]
+    first = next((one for one in spoken if one and not one.startswith("error: hook declined")), "")
+    return f"{why}: {first}" if first and "hook" in why else why
 
 
 def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *options: str) -> None:
@@ -127,7 +136,7 @@ def fetch_refs(repository: Repository, remote: str, refs: Mapping[str, str], *op
     )
     done = repository.watch(*words, "--", remote, stdin=script, env=_asking())
     if done.returncode != 0:
-        raise _failed(done, f"fetch from {remote}", f"git fetch {remote}")
+        raise _failed(done, f"fetch from {remote}", "fetch", remote)
 
 
 def fetch_objects(repository: Repository, remote: str, objects: Iterable[str]) -> None:

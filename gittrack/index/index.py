@@ -113,6 +113,10 @@ class Index:
         found = self._safely(lambda db: query.by_id(db, run_id))
         return found[0] if found else None
 
+    def commit_of(self, run_id: str) -> str | None:
+        """The run commit of a recorded run, deleted or not."""
+        return self._safely(lambda db: query.commit_of(db, run_id))
+
     def mark(self) -> int:
         """Where the index stands now; see `since`."""
         return self._safely(query.newest_row)

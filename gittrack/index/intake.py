@@ -277,15 +277,24 @@ def _fold(
     # The run commit itself may lie in another ledger, or have come before anything was said of it.
     absent: dict[str, list[str]] = {}
     for run in runs:
+        row = rows.get(run)
         if run not in first:
-            row = rows.get(run)
             others = () if row is None else (row.run_commit, row.recorded)
             absent[run] = [*known[run], *(one for one in others if one is not None)]
+        elif (
+            row is not None
+            and row.run_commit is not None
+            and row.run_commit < first[run].commit
+            and (ledgered or row.ledgered)
+        ):
+            # Two run commits of one id; of the one that holds nothing was noted, while nothing was said of it.
+            absent[run] = [row.run_commit]
     for found in read_lines(repository, absent) if absent else ():
         if isinstance(found, Damage):
             batch.damages.append((found, found.where, ledgered))
             continue
-        first[found.run] = found.origin
+        if found.run not in first or found.origin.commit < first[found.run].commit:
+            first[found.run] = found.origin
         for line in found.amendments:
             known[found.run].setdefault(line.commit, (line, ledgered))
     for run in runs:

@@ -138,6 +138,12 @@ def known_commits(connection: sqlite3.Connection, commits: Sequence[str]) -> set
     return found
 
 
+def commit_of(connection: sqlite3.Connection, run: str) -> str | None:
+    """The run commit of a recorded run."""
+    found = connection.execute("SELECT run_commit FROM run WHERE id = ?", (run,)).fetchone()
+    return None if found is None else found[0]
+
+
 def amendments(connection: sqlite3.Connection, run: str) -> list[tuple[str, bytes]]:
     """Commit and record line of every amendment of a run."""
     return connection.execute("SELECT id, line FROM amendment WHERE run = ?", (run,)).fetchall()

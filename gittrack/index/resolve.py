@@ -10,6 +10,7 @@ from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.ledger import layout
+from gittrack.ledger.chain import all_purges
 from gittrack.model.names import MIN_PREFIX, is_run_id
 from gittrack.model.run import RunState
 
@@ -54,7 +55,7 @@ def resolve(
         hidden = [] if deleted else index.named(text, experiment=experiment, deleted=True)
         if hidden:
             raise UnknownRun(f"run {text} is deleted; 'gittrack restore {hidden[0].id[:8]}' brings it back")
-        raise _unknown(index, repository, text, experiment)
+        raise _purged(repository, text) or _unknown(index, repository, text, experiment)
     return found
 
 
@@ -146,6 +147,19 @@ def candidate_line(state: RunState) -> str:
     """A run in one line to choose from: short id, full name, status, start."""
     started = dt.datetime.fromtimestamp(state.started, dt.UTC).strftime("%Y-%m-%d %H:%M")
     return f"{state.id[:8]}  {state.experiment}/{state.name}  {state.status}  {started} UTC"
+
+
+def _purged(repository: Repository, text: str) -> UnknownRun | None:
+    """Only its id is left of a run that was deleted for good; without runs that were, nothing is looked up."""
+    digits = text.rpartition("/")[2].lower()
+    if not _DIGITS.fullmatch(digits):
+        return None
+    found = [one for run, one in all_purges(repository).items() if run.startswith(digits)]
+    if len(found) != 1:
+        return None
+    when = dt.datetime.fromtimestamp(found[0].time, dt.UTC).strftime("%Y-%m-%d")
+    why = f": {found[0].reason}" if found[0].reason else ""
+    return UnknownRun(f"run {found[0].run[:8]} was deleted for good by {found[0].author} on {when}{why}")
 
 
 def _unknown(index: Index, repository: Repository, text: str, experiment: str | None) -> UnknownRun:

@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,11 +23,18 @@ from gittrack.ledger.files import run_files
 from gittrack.ledger.fold import moved
 from gittrack.ledger.item import Defaults, check_id, check_item, to_record
 from gittrack.ledger.page import Member, dated, split_pages
+from gittrack.ledger.purged import purged_runs
 from gittrack.model.codec import state_to_line
 from gittrack.model.environment import Environment
 
+# The commit of the run with an id, if one is here.
+Find = Callable[[str], str | None]
+
 _TRIES = 20
 _NOWHERE = Environment()
+
+# Runs that are here already are looked at so many at once.
+_CHECKED = 1_000
 
 # Marks in the stream. Those of members come again once the page that names them is there; a few more are read ahead.
 _PAGE, _UNKNOWN, _FIRST, _MANY = 1, 2, 3, 2 * layout.PAGE_MEMBERS
@@ -44,11 +51,12 @@ their code. It is empty.
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import brought: runs, pages of this clone's ledger, and the newest of these."""
+    """What an import brought: runs, pages of this clone's ledger, and the newest of these; and how many it passed over."""
 
     runs: int
     pages: int
     tip: str | None
+    passed_over: int = 0
 
 
 class _Code(NamedTuple):
@@ -60,27 +68,35 @@ class _Code(NamedTuple):
 
 
 def import_runs(
-    repository: Repository, writer: str, author: Signature, items: Iterable[Mapping[str, Any]], defaults: Defaults
+    repository: Repository,
+    writer: str,
+    author: Signature,
+    items: Iterable[Mapping[str, Any]],
+    defaults: Defaults,
+    find: Find,
 ) -> Imported:
     """Put runs into the ledger of `writer`, all of them or none; they get no refs of their own.
 
-    Raises UsageError for an item that is no run, RefConflict when others write to this ledger all the time, GitFailed or OSError
-    when the world does not allow it; then nothing is visible.
+    A run that is here already is passed over, and so is one that was deleted for good.
+
+    Raises UsageError for an item that is no run or says something else of a run that is here, RefConflict when others write to
+    this ledger all the time, GitFailed or OSError when the world does not allow it; then nothing is visible.
     """
     ledger = layout.LEDGERS + writer
     base = repository.resolve(ledger, None)
     with ExitStack() as stack:
         stream = stack.enter_context(FastImport(repository))
         streams = [stream]
-        runs = _Runs(repository, stream, defaults)
+        runs = _Runs(repository, stream, defaults, find)
         pages = _Pages(stream, writer, author, base)
         for part in split_pages(runs.members(items)):
             pages.add(part)
         twice = runs.ids.twice()
         if twice is not None:
             raise UsageError(f"runs {twice[0]} and {twice[1]} (from 0) have the same id; nothing was imported")
+        runs.check_known()
         if not pages.count:
-            return Imported(0, 0, base)
+            return Imported(0, 0, base, runs.passed_over)
         made = tip = stream.finish(_PAGE)
         expected = base
         for tries in range(_TRIES):
@@ -89,7 +105,7 @@ def import_runs(
                 for one in streams:
                     one.settle()
                 moved(repository, expected, tip)
-                return Imported(runs.count, pages.count, tip)
+                return Imported(runs.count - runs.passed_over, pages.count, tip, runs.passed_over)
             except RefConflict:
                 # Another process of this clone folded or imported: the same pages, on top of what it made.
                 time.sleep(random.uniform(0, 0.02) * (tries + 1))
@@ -167,8 +183,12 @@ class _Ids:
 class _Runs:
     """Run commits in the stream."""
 
-    def __init__(self, repository: Repository, stream: FastImport, defaults: Defaults) -> None:
-        self._repository, self._stream, self._defaults = repository, stream, defaults
+    def __init__(self, repository: Repository, stream: FastImport, defaults: Defaults, find: Find) -> None:
+        self._repository, self._stream, self._defaults, self._find = repository, stream, defaults, find
+        self._purged: set[str] | None = None
+        # Runs that are here: their commits, the line of the item, and its place.
+        self._here: list[tuple[str, bytes, int]] = []
+        self.passed_over = 0
         self._code = lru_cache(maxsize=1024)(self._find_code)
         self._unknown: _Code | None = None
         self.ids = _Ids()
@@ -183,12 +203,36 @@ class _Runs:
                     f"run {self.count} (from 0) cannot be imported: {error}; nothing was imported"
                 ) from None
             self.count += 1
-            yield member
+            if member is None:
+                self.passed_over += 1
+            else:
+                yield member
 
-    def _member(self, plain: object) -> Member:
+    def check_known(self) -> None:
+        """Raises UsageError where an item is not what is here under its id."""
+        here, self._here = self._here, []
+        found = self._repository.read_objects(commit for commit, _, _ in here)
+        for (_, line, at), (commit, kind, data) in zip(here, found, strict=True):
+            there = layout.find_line(data) if kind == "commit" else None
+            if there is None or there[1] != line:
+                raise UsageError(
+                    f"run {at} (from 0) cannot be imported: its id is that of run commit {commit[:12]}, which says something "
+                    "else; nothing was imported"
+                )
+
+    def _is_purged(self, run_id: str) -> bool:
+        if self._purged is None:
+            self._purged = purged_runs(self._repository)
+        return run_id in self._purged
+
+    def _member(self, plain: object) -> Member | None:
         item = check_item(plain)
         run_id = item.get("id")
-        run_id = uuid.uuid4().hex if run_id is None else check_id(run_id)
+        known = None
+        if run_id is None:
+            run_id = uuid.uuid4().hex
+        else:
+            known = self._find(check_id(run_id))
         self.ids.add(run_id, self.count)
         code = self._code_of(item.get("code"))
         record, histories = to_record(item, run_id, code.commit, self._defaults)
@@ -199,6 +243,13 @@ class _Runs:
         if len(line) > layout.LINE_LIMIT:
             files[layout.WHOLE_LINE] = whole
             line = layout.fit_line(plain_line, _dump)
+        if known is not None:
+            self._here.append((known, line, self.count))
+            if len(self._here) >= _CHECKED:
+                self.check_known()
+            return None
+        if self._is_purged(run_id):
+            return None
         mark = _FIRST + self.count % _MANY
         self._stream.commit(
             mark,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, GittrackError
+from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, GittrackError, RemoteUnusable
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import all_purges, page_ids, read_pages
@@ -34,6 +34,11 @@ class Problem:
     harmless: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unasked(Problem):
+    """Nothing that is known to be wrong: something is not here, and the remote could not be asked for it."""
+
+
 _FETCH = "fetch the run again from a clone that has it ('git fetch <remote> <ref>')"
 
 
@@ -57,6 +62,7 @@ def fsck(repository: Repository) -> Iterator[Problem]:
             elif found[0] not in purged:
                 heads.setdefault(found[0], []).append(found[1])
                 places.setdefault(found[0], f"{ref} (run {found[0]})")
+    left_out: list[str] = []
     for one_run in read_lines(repository, heads):
         place = places[one_run.run]
         if isinstance(one_run, Damage):
@@ -70,7 +76,13 @@ def fsck(repository: Repository) -> Iterator[Problem]:
         experiment = experiments.get(state.id)
         if experiment is not None and state.experiment != experiment:
             yield Problem(place, f"its record says experiment {state.experiment!r}", "name the ref as the record says")
-        yield from _run(repository, state, place)
+        try:
+            yield from _run(repository, state, place)
+        except RemoteUnusable as error:
+            left_out.append(str(error))
+    if left_out:
+        runs = f"{len(left_out):,} {'run is' if len(left_out) == 1 else 'runs are'} not here whole"
+        yield Unasked(layout.RUNS, runs, left_out[0])
 
 
 def _ledger(repository: Repository, ref: str, tip: str) -> Iterator[Problem | tuple[str, str]]:
@@ -114,6 +126,8 @@ def _run(repository: Repository, state: RunState, place: str) -> Iterator[Proble
         record = read_record(repository, state)
         yield from _record(record, state, place)
         yield from _histories(repository, record, state.commit, place)
+    except RemoteUnusable:
+        raise
     except GittrackError as error:
         yield Problem(place, str(error), _FETCH)
         return

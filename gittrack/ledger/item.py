@@ -83,7 +83,7 @@ def to_record(
 
 def check_item(item: object) -> Mapping[str, Any]:
     if not isinstance(item, Mapping):
-        raise InvalidValue(f"a run to import is a mapping, not {type(item).__name__}")
+        raise InvalidValue(f"a run to import is a mapping of fields, not {type(item).__name__}; pass a list of such")
     if not item.keys() <= KEYS:
         odd = next(key for key in item if key not in KEYS)
         raise UsageError(f"{odd!r} is nothing that a run has; there are {', '.join(sorted(KEYS))}")

@@ -17,6 +17,7 @@ from gittrack.ledger.chain import PageContent, Purge, page_ids, read_pages
 from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import fetched, only_purged_is_missing
 from gittrack.ledger.page import Member, write_pages
+from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, page_lines
 
 _AT_ONCE = 500
@@ -159,12 +160,42 @@ def _only_of(repository: Repository, commits: Iterable[str]) -> set[str]:
 # --- on the remote
 
 
-def replace_ledger(repository: Repository, remote: str, writer: str) -> bool:
-    """Put a ledger that was written anew in the place of the one on the remote, if only purged runs go with that.
+@dataclass(frozen=True, slots=True)
+class PushedPurge:
+    """Whether this clone's ledger was replaced or moved on there, and refs of purged runs that were taken away."""
 
-    A purge that added to the ledger alone is pushed as any push is. False when the remote has it all.
-    Raises PurgeNotPushed when the remote has something else that is not here, or changed
-    meanwhile; GitFailed.
+    replaced: bool
+    removed: tuple[str, ...] = ()
+
+
+def push_purged(repository: Repository, remote: str, writer: str) -> PushedPurge:
+    """Put a ledger that was written anew in the place of the one on the remote, and take refs of purged runs away there.
+
+    Raises PurgeNotPushed when the remote has something else that is not here, changed meanwhile, or does not allow it; GitFailed.
+    """
+    return PushedPurge(_replace_ledger(repository, remote, writer), _remove_refs(repository, remote))
+
+
+def _remove_refs(repository: Repository, remote: str) -> tuple[str, ...]:
+    """Runs that were pushed one by one, or by hand: each ref only as it was just seen."""
+    gone = purged_runs(repository)
+    there = {ref: tip for ref, tip in list_remote(repository, remote, f"{layout.RUNS}*").items() if _names(ref, gone)}
+    if not there:
+        return ()
+    done = push_refs(repository, remote, dict.fromkeys(there, ""), leases=there)
+    if done.refused:
+        ref, why = next(iter(done.refused.items()))
+        raise PurgeNotPushed(
+            f"{remote} still has {ref} of a purged run ({why}); allow refs to be deleted there for a moment, then "
+            "'gittrack gc --purge --push' again"
+        )
+    return tuple(there)
+
+
+def _replace_ledger(repository: Repository, remote: str, writer: str) -> bool:
+    """Only if nothing but purged runs goes with that; a purge that added to the ledger alone is pushed as any push is.
+
+    False when the remote has it all.
     """
     ledger = layout.LEDGERS + writer
     tip = repository.resolve(ledger, None)

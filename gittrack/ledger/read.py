@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, UnknownRun
+from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, RemoteUnusable, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent
@@ -311,12 +311,31 @@ def read_chain(repository: Repository, run: str, heads: Iterable[str | None]) ->
 
 
 def read_files(repository: Repository, commit: str, paths: Iterable[str]) -> dict[str, bytes | None]:
-    """Files below `.gittrack/` of a run commit, None for one that is not there; all in one process."""
+    """Files below `.gittrack/` of a run commit, None for one that is not there; all in one process.
+
+    Raises RemoteUnusable for those that a filtered fetch left out and the remote does not give.
+    """
     prefix = f"{commit}:{layout.FOLDER}/"
     names = [prefix + path for path in paths]
-    return {
-        name[len(prefix) :]: data if kind == "blob" else None for name, kind, data in repository.read_objects(names)
-    }
+    found: dict[str, bytes | None] = {}
+    for name, kind, data in repository.read_objects(names):
+        if kind == "damaged":
+            _check_left_out(repository)
+        found[name[len(prefix) :]] = data if kind == "blob" else None
+    return found
+
+
+def _check_left_out(repository: Repository) -> None:
+    """Before something that is not here is called damage: a filtered fetch left it out, and the remote should have given it.
+
+    Raises RemoteUnusable if so.
+    """
+    promised = [key.split(".", 1)[1].rpartition(".")[0] for key in repository.config if key.endswith(".promisor")]
+    if promised:
+        raise RemoteUnusable(
+            f"the files of runs were left out by 'gittrack fetch --summaries', and {' or '.join(promised)} does not give them "
+            "now; try again when it answers"
+        )
 
 
 def read_file(repository: Repository, commit: str, path: str) -> bytes:

@@ -31,9 +31,15 @@ def flatten(params: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict
         key = f"{prefix}{check_key('param', name if isinstance(name, str) else str(name))}"
         nested = _as_mapping(value)
         if nested:
-            flat.update(flatten(nested, key + ".", depth + 1))
+            found = flatten(nested, key + ".", depth + 1)
         else:
-            flat[key] = {} if nested is not None else plain(key, value, depth)
+            found = {key: {} if nested is not None else plain(key, value, depth)}
+        if not flat.keys().isdisjoint(found):
+            twice = next(one for one in found if one in flat)
+            raise InvalidValue(
+                f"param {twice!r} is there twice, by its dotted name and inside a mapping; keep one of them"
+            )
+        flat |= found
     return flat
 
 

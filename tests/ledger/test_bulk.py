@@ -274,7 +274,7 @@ def test_nothing_to_import(repo: Repo) -> None:
 
 
 BAD: list[tuple[Any, str]] = [
-    ("text", "a mapping, not str"),
+    ("text", "a mapping of fields, not str"),
     (item(metric={}), "'metric' is nothing"),
     (item(id="1"), "32 hex digits"),
     (item(id="A" * 32), "32 hex digits"),
@@ -449,3 +449,48 @@ def test_an_import_at_work_is_left_alone(repo: Repo) -> None:
     assert ledger(repo).import_runs(items()).runs == 2
     assert {one["name"] for one in repo.gittrack_json("ls")} == {"run-0", "run-1", "run-2"}
     assert nothing_is_left(repo)
+
+
+# --- what is here already
+
+
+def test_what_is_here_is_passed_over_and_something_else_refused(repo: Repo) -> None:
+    first = ledger(repo).import_runs([item(1), item(2)])
+    again = ledger(repo).import_runs([item(1), item(3), item(2)])
+    assert (again.runs, again.passed_over) == (1, 2)
+    none = ledger(repo).import_runs([item(1)])
+    assert (none.runs, none.pages, none.tip) == (0, 0, again.tip)
+    assert first.passed_over == 0
+    with pytest.raises(UsageError, match=r"run 1 \(from 0\) .* says something else"):
+        ledger(repo).import_runs([item(4), item(2, name="other")])
+    assert sorted(one["name"] for one in repo.gittrack_json("ls")) == ["run-1", "run-2", "run-3"]
+
+
+def test_what_was_deleted_for_good_does_not_come_back(repo: Repo) -> None:
+    ledger(repo).import_runs([item(1), item(2)])
+    repo.gittrack("gc", "--purge", "run-1")
+    done = ledger(repo).import_runs([item(1)])
+    assert (done.runs, done.passed_over) == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", [None, {"name": "a"}, "text", 7])
+def test_what_is_no_list_of_runs(repo: Repo, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="one by one"):
+        ledger(repo).import_runs(wrong)
+
+
+def test_two_of_one_id_from_two_clones_are_the_same_run_everywhere(repo: Repo, tmp_path: Path) -> None:
+    """The lower commit holds, however the index came by them."""
+    for number, name in enumerate(("first", "second")):
+        clone = tmp_path / name
+        repo.git("clone", "--quiet", str(repo.path), str(clone))
+        ledger(Repo(clone)).import_runs([item(1, name=name, metrics={"m": float(number)})])
+    listed = []
+    for name, other in (("first", "second"), ("second", "first")):
+        clone = Repo(tmp_path / name)
+        before = clone.gittrack_json("ls")
+        assert [one["name"] for one in before] == [name]
+        clone.git("fetch", "--quiet", str(tmp_path / other), "refs/experiments/*:refs/experiments/*")
+        listed.append(clone.gittrack("ls", "--json").stdout)
+        assert clone.gittrack("fsck").returncode == 0
+    assert listed[0] == listed[1]

@@ -177,7 +177,8 @@ def test_a_host_that_refuses_our_refs(local: Host) -> None:
     said = local.ours.gittrack("push", "--no-data", check=False)
     assert said.returncode == 1
     assert "refs/experiments/_ledger/" in said.stderr
-    assert "hook declined" in said.stderr
+    assert "hook declined: GL-HOOK-ERR: no such refs here" in said.stderr
+    assert "no new runs" not in said.stdout
     hook.unlink()
     assert "1 run pushed" in local.ours.gittrack("push", "--no-data").stdout
 

@@ -61,3 +61,18 @@ def test_a_host_that_cannot_filter_sends_all(team: tuple[Repo, Repo], tmp_path: 
     Repo(tmp_path / "host.git").git("config", "uploadpack.allowFilter", "false")
     assert "3 runs fetched" in other.gittrack("fetch", "--summaries").stdout
     assert missing(other) == 0
+
+
+def test_a_host_that_is_gone_is_no_damage(team: tuple[Repo, Repo], tmp_path: Path) -> None:
+    _, other = team
+    other.gittrack("fetch", "--summaries")
+    host = tmp_path / "host.git"
+    host.rename(tmp_path / "away.git")
+    said = other.gittrack("show", "run-1", check=False)
+    assert said.returncode == 1
+    assert "origin does not give them now" in said.stderr
+    checked = other.gittrack("fsck", check=False)
+    assert checked.returncode == 1
+    assert "3 runs are not here whole" in checked.stdout
+    (tmp_path / "away.git").rename(host)
+    assert other.gittrack("fsck").returncode == 0

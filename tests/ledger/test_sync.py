@@ -196,7 +196,7 @@ def test_a_backup_does_not_bring_back_what_was_purged_since(team: list[Repo], tm
     push(first)
     copied(first, tmp_path / "backup", image=True)
     opened(first).purge([secret])
-    assert opened(first).push_purged()
+    assert opened(first).push_purged().replaced
     shutil.rmtree(first.path)
     copied(Repo(tmp_path / "backup"), first.path, image=True)
     assert names(first) == {"secret"}
@@ -346,8 +346,8 @@ def test_a_purge_travels_and_no_clone_brings_the_run_back(team: list[Repo]) -> N
     with pytest.raises(PurgeNotPushed, match="gc --purge --push"):
         opened(first).push(data=False)
     assert "purged" in opened(first).fetch(data=False).note
-    assert opened(first).push_purged()
-    assert not opened(first).push_purged()
+    assert opened(first).push_purged().replaced
+    assert not opened(first).push_purged().replaced
     # The third has not heard of it yet, and says something more.
     opened(third).amend(secret, description="new words")
     for _ in range(2):

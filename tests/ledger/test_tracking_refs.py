@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gittrack.project import Project
 from tests.helpers import Repo
 
@@ -81,3 +83,58 @@ def test_a_dry_run_never_purges(repo: Repo) -> None:
     for words in (("--purge", "kept", "--dry-run"), ("--merge-ledgers", "--dry-run"), ("--purge", "--merge-ledgers")):
         assert repo.gittrack("gc", *words, check=False).returncode == 2
     assert [run.name for run in Project.open(repo.path).runs()] == ["kept"]
+
+
+def test_a_purge_takes_refs_of_single_runs_away_on_the_remote(repo: Repo, tmp_path: Path) -> None:
+    other = team(repo, tmp_path)
+    recorded(repo, "leak")
+    recorded(repo, "fine")
+    leak = Project.open(repo.path).get_run("leak").id
+    repo.gittrack("push", "-e", "e", "--no-data")
+    assert leak in repo.git("ls-remote", "origin")
+    said = repo.gittrack("gc", "--purge", "leak", "--push").stdout
+    assert "took 1 ref of purged runs away there" in said
+    left = repo.git("ls-remote", "origin", "refs/experiments/*")
+    assert leak not in left
+    other.gittrack("fetch", "--no-data")
+    assert [run.name for run in Project.open(other.path).runs()] == ["fine"]
+
+
+def test_who_had_the_run_takes_out_what_others_purged(repo: Repo, tmp_path: Path) -> None:
+    other = team(repo, tmp_path)
+    for name in ("leak", "fine"):
+        recorded(repo, name)
+    leak = Project.open(repo.path).get_run("leak").id
+    commit = Project.open(repo.path).get_run("leak").commit
+    repo.gittrack("push", "--no-data")
+    other.gittrack("fetch", "--no-data")
+    other.gittrack("gc", "--purge", "leak", "--push", "--reason", "a key")
+    said = repo.gittrack("fetch", "--no-data")
+    assert "1 run is no more here: somebody deleted them for good" in said.stdout + said.stderr
+    gone = repo.gittrack("show", leak[:8], check=False)
+    assert gone.returncode == 1
+    assert "was deleted for good by" in gone.stderr
+    assert "a key" in gone.stderr
+    # Named by the first digits of its id, or not at all.
+    assert "purged 1 run" in repo.gittrack("gc", "--purge", leak[:8], "--push").stdout
+    assert Project.open(repo.path).purged_here() == set()
+    reached = Repo(tmp_path / "host.git").git("log", "--glob=refs/*", "--format=%H")
+    assert str(commit) not in reached
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--reason", "x"),
+        ("--idle", "3"),
+        ("--local",),
+        ("--remote", "origin"),
+        ("--merge-ledgers", "--push"),
+        ("--merge-ledgers", "--reason", "x"),
+        ("--merge-ledgers", "--idle", "-3"),
+        ("--merge-ledgers", "--idle", "nan"),
+        ("--purge", "--force"),
+    ],
+)
+def test_options_that_do_not_belong_together(repo: Repo, words: tuple[str, ...]) -> None:
+    assert repo.gittrack("gc", *words, check=False).returncode == 2

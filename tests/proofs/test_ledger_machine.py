@@ -360,7 +360,7 @@ class Team(RuleBasedStateMachine):
             try:
                 done = project.push(data=False)
             except PurgeNotPushed:
-                assert project.push_purged()
+                assert project.push_purged().replaced
                 done = project.push(data=False)
             assert done.refused == {}
 
