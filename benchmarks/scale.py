@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument(
         "--no-pack", action="store_true", help="leave out packing, which takes longer than all the rest"
     )
+    parser.add_argument("--peers", action="store_true", help="only list so many runs, beside other trackers")
     parser.add_argument("--folder", type=Path, help="work here (build/bench); the file system counts")
     options = parser.parse_args()
     base = options.folder or ROOT / "build" / "bench"
@@ -161,7 +162,14 @@ def main() -> None:
         # Not pinned to one core, as the other groups are: git writes while Python makes the next runs.
         seal(folder)
         print(text_line(HEADER), flush=True)
-        for row in rows(Bench(folder, Sizes()), options.runs, pack=not options.no_pack):
+        bench = Bench(folder, Sizes())
+        if options.peers:
+            from benchmarks.peers import listings
+
+            found = listings(bench, options.runs)
+        else:
+            found = rows(bench, options.runs, pack=not options.no_pack)
+        for row in found:
             print(f"  {row.text}" if isinstance(row, Note) else text_line(row.cells()), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -433,8 +433,12 @@ class Project:
     def _check_experiment(self, name: str | None) -> None:
         """Whoever mistypes one would hear that there is nothing to push."""
         if name is not None and not self._current().count(experiment=name, deleted=True):
-            known = ", ".join(one.name for one in self.experiments()[:5]) or "none"
-            raise UnknownRun(f"there is no experiment {name!r}; there is {known}")
+            known = ", ".join(one.name for one in self.experiments()[:5])
+            raise UnknownRun(
+                f"there is no experiment {name!r} here; there is {known}"
+                if known
+                else f"there is no experiment {name!r} here, and no other; record a run or fetch some first"
+            )
 
     def mirror(self, remote: str | None = None) -> Shared:
         """Everybody's runs that are here to a git remote, without data: for a new host."""

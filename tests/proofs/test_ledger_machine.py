@@ -28,7 +28,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 import gittrack.ledger.fold
 import gittrack.ledger.writer
-from gittrack.errors import AlreadyRecorded, PurgeNotPushed
+from gittrack.errors import AlreadyRecorded, PurgeNotPushed, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.ledger import layout
@@ -181,8 +181,10 @@ class Team(RuleBasedStateMachine):
 
     @rule(clone=CLONES, experiment=st.none() | EXPERIMENTS)
     def push(self, clone: int, experiment: str | None) -> None:
-        with self.opened(clone) as project, contextlib.suppress(PurgeNotPushed):
-            project.push(data=False, experiment=experiment)
+        with self.opened(clone) as project:
+            known = experiment is None or project._current().count(experiment=experiment, deleted=True)
+            with contextlib.suppress(PurgeNotPushed) if known else pytest.raises(UnknownRun):
+                project.push(data=False, experiment=experiment)
         self.look(clone)
 
     @rule(clone=CLONES)
