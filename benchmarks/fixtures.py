@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gittrack.domain.codec import state_to_line
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import History, summarize
+from gittrack.domain.names import name_from_id
+from gittrack.domain.run import RunRecord
 from gittrack.git.objects import ObjectBatch, Signature, read_tree
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import run_files
 from gittrack.ledger.read import read_environment, read_record
-from gittrack.model.codec import state_to_line
-from gittrack.model.environment import Environment
-from gittrack.model.metric import History, summarize
-from gittrack.model.names import name_from_id
-from gittrack.model.run import RunRecord
 
 SYSTEM = (
     "system/cpu_percent",

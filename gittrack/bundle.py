@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.data.needed import needed_objects
+from gittrack.domain.pointer import is_oid
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, FormatTooNew, GittrackError, RepositoryError, UsageError
 from gittrack.git.bundle import bundle_heads, check_bundle, is_bundle, write_bundle
 from gittrack.git.objects import ObjectBatch, publish
@@ -29,8 +31,6 @@ from gittrack.ledger.fold import fold
 from gittrack.ledger.incoming import take_in
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage, read_lines
-from gittrack.model.pointer import is_oid
-from gittrack.model.run import RunState
 from gittrack.share import Clone, Named, Relay, Unsent
 
 FORMAT = 1

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.data.artifact import RunArtifact
+from gittrack.domain.run import Failure, Status
 from gittrack.errors import UsageError
 from gittrack.git.repository import current_folder
 from gittrack.index.query import ExperimentSummary
-from gittrack.model.run import Failure, Status
 from gittrack.project import Project
 from gittrack.run import Run, Runs
 from gittrack.settings import SETTINGS_FILE

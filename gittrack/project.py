@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gittrack.capture.code import signature
+from gittrack.domain.amendment import TAG_PREFIX
+from gittrack.domain.names import check_key, check_run_name
+from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import CorruptRecord, InvalidValue, RunBusy, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.model.amendment import TAG_PREFIX
-from gittrack.model.names import check_key, check_run_name
-from gittrack.model.text import check_text, checked_tags
 from gittrack.run import Run, Runs
 from gittrack.settings import Settings, load_settings
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gittrack.data.gc import Freed, GcPlan
     from gittrack.data.health import Repaired
     from gittrack.data.versions import Version
+    from gittrack.domain.run import RunState
     from gittrack.git.worktree import WorktreeStatus
     from gittrack.index.index import Index
     from gittrack.index.query import ExperimentSummary
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from gittrack.ledger.pack import Packed
     from gittrack.ledger.purge import Purged, PushedPurge
     from gittrack.ledger.read import Damage
-    from gittrack.model.run import RunState
     from gittrack.share import Clone, Shared
     from gittrack.tracking.active import ActiveRun
     from gittrack.tracking.inputs import UsedArtifact
@@ -518,9 +518,9 @@ class Project:
 
         A run that is purged already is named by its id. Raises UnknownRun, RunBusy for one that is active.
         """
+        from gittrack.domain.names import MIN_PREFIX
         from gittrack.ledger.chain import all_purges
         from gittrack.ledger.purge import purge
-        from gittrack.model.names import MIN_PREFIX
 
         clone = self._clone()
         gone = all_purges(self.repo)

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from gittrack.data.artifact import RunArtifact
 from gittrack.data.depot import Depot
+from gittrack.domain.amendment import all_added
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import state_to_json, strict, summary_to_dict, time_to_text
+from gittrack.domain.metric import History, summarize
 from gittrack.errors import AmbiguousRun, InvalidValue, MissingExtra, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
@@ -20,18 +24,14 @@ from gittrack.ledger.read import (
     read_record,
 )
 from gittrack.live.replay import Replay
-from gittrack.model.amendment import all_added
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import state_to_json, strict, summary_to_dict, time_to_text
-from gittrack.model.metric import History, summarize
 
 if TYPE_CHECKING:
     import pandas
 
-    from gittrack.model.amendment import Amendment
-    from gittrack.model.environment import Environment
-    from gittrack.model.param import ParamValue
-    from gittrack.model.run import RunRecord, RunState
+    from gittrack.domain.amendment import Amendment
+    from gittrack.domain.environment import Environment
+    from gittrack.domain.param import ParamValue
+    from gittrack.domain.run import RunRecord, RunState
 
 
 class Run:

@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from gittrack.data.depot import Came, Depot
 from gittrack.data.needed import Needed, needed_objects
+from gittrack.domain.run import RunState
 from gittrack.errors import GittrackError, RemoteUnusable
 from gittrack.git.objects import Signature
 from gittrack.git.remote import choose_remote, list_remote, push_refs
@@ -22,7 +23,6 @@ from gittrack.ledger.outgoing import Outgoing, Sent, prepare, send, send_all_led
 from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.writer import Writer
-from gittrack.model.run import RunState
 from gittrack.pointers.released import Released
 
 _RECENT = 200

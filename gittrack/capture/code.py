@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gittrack.capture.secrets import find_secret, strip_userinfo
+from gittrack.domain.run import CodeCapture
 from gittrack.errors import DirtyTree, GitFailed, GittrackError, NoCommitYet, RepositoryError
 from gittrack.git.objects import ObjectBatch, Signature
 from gittrack.git.repository import Repository
@@ -20,7 +21,6 @@ from gittrack.git.worktree import (
     worktree_status,
     write_snapshot_tree,
 )
-from gittrack.model.run import CodeCapture
 
 _SECRET_PROBE = 256 * 1024
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from gittrack.capture import hardware, interpreter, packages
 from gittrack.capture.secrets import mask_value
-from gittrack.model.environment import (
+from gittrack.domain.environment import (
     Conda,
     Container,
     Environment,

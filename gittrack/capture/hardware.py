@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gittrack.model.environment import Gpu, Hardware
+from gittrack.domain.environment import Gpu, Hardware
 
 
 def quick_hardware(root: Path = Path("/")) -> Hardware:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack.model.environment import Python
+from gittrack.domain.environment import Python
 
 _ASK_SECONDS = 5
 # First of all, the current folder must not lend us its own json.py.

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gittrack.capture.secrets import strip_userinfo
-from gittrack.model.environment import Editable, FromVcs
+from gittrack.domain.environment import Editable, FromVcs
 
 _GIT_SECONDS = 10
 _AT_ONCE = 8

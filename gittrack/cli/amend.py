@@ -8,8 +8,8 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, json_option, run_argument, runs_argument
+from gittrack.domain.param import parse_assignment
 from gittrack.errors import UsageError
-from gittrack.model.param import parse_assignment
 from gittrack.report.text import escape
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, complete_runs, json_option, run_argument, table_options
+from gittrack.domain.codec import time_to_text
 from gittrack.errors import UnknownRun
-from gittrack.model.codec import time_to_text
 from gittrack.report.numbers import ago, counted, size
 from gittrack.report.table import Column
 from gittrack.report.text import escape

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gittrack.compare.align import natural, same
+from gittrack.domain.codec import time_to_text
+from gittrack.domain.run import RunState, Status
 from gittrack.errors import UsageError
-from gittrack.model.codec import time_to_text
-from gittrack.model.run import RunState, Status
 from gittrack.report.numbers import ago, column, duration, exact, param_column
 from gittrack.report.table import Column
 from gittrack.settings import Settings

@@ -11,13 +11,13 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, complete_runs, table_options
+from gittrack.domain.codec import strict, time_to_text
 from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
-from gittrack.model.codec import strict, time_to_text
 from gittrack.report.numbers import exact
 from gittrack.report.series import Series, continued, series
 
 if TYPE_CHECKING:
-    from gittrack.model.metric import History
+    from gittrack.domain.metric import History
     from gittrack.run import Run
 
 _TALLEST = 24

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gittrack.compare.align import natural
-from gittrack.model.codec import time_to_text
-from gittrack.model.input import Input
+from gittrack.domain.codec import time_to_text
+from gittrack.domain.input import Input
 from gittrack.report.numbers import ago, column, counted, duration, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from gittrack.model.environment import Environment
-    from gittrack.model.run import RunRecord, RunState
+    from gittrack.domain.environment import Environment
+    from gittrack.domain.run import RunRecord, RunState
     from gittrack.run import Run
 
 
@@ -101,7 +101,7 @@ def _pairs(values: Mapping[str, Any], room: int | None) -> list[str]:
 
 
 def _metrics(run: Run, record: RunRecord | None, room: int | None, paint: Paint | None) -> list[str]:
-    from gittrack.model.metric import summarize
+    from gittrack.domain.metric import summarize
 
     if record is not None:
         summary = dict(record.summary)

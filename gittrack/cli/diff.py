@@ -22,8 +22,8 @@ from gittrack.compare.diff import (
     diff_metrics,
     diff_params,
 )
+from gittrack.domain.environment import Environment
 from gittrack.errors import UnknownRun
-from gittrack.model.environment import Environment
 from gittrack.report.numbers import change, column, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines

@@ -10,12 +10,12 @@ import click
 from gittrack.cli.console import Console
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, experiment_option, json_option, limit_option
-from gittrack.model.codec import time_to_text
+from gittrack.domain.codec import time_to_text
 from gittrack.report.numbers import duration, number
 from gittrack.report.text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from gittrack.model.run import RunState
+    from gittrack.domain.run import RunState
     from gittrack.run import Run
 
 _GRAPH_RUNS, _GRAPH_COMMITS = 50, 1000

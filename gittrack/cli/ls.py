@@ -53,7 +53,7 @@ def ls(
     if deleted:
         states = [state for state in states if state.deleted][: limit or None]
     if form == "json":
-        from gittrack.model.codec import state_to_json
+        from gittrack.domain.codec import state_to_json
 
         app.console.json([state_to_json(state) for state in states])
         return

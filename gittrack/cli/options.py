@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from gittrack.model.names import check_experiment
+from gittrack.domain.names import check_experiment
 
 F = TypeVar("F", bound=Callable[..., Any])
 

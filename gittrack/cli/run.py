@@ -6,7 +6,7 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, experiment_option_of
-from gittrack.model.param import parse_assignment, parse_scalar
+from gittrack.domain.param import parse_assignment, parse_scalar
 from gittrack.report.numbers import duration
 
 

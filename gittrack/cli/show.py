@@ -39,7 +39,7 @@ def show(app: App, run: str, keys: tuple[str, ...], as_json: bool) -> None:
         return
     values = {key: _value(found, key) for key in keys}
     if as_json:
-        from gittrack.model.codec import strict
+        from gittrack.domain.codec import strict
 
         whole: Any = values if len(keys) > 1 else values[keys[0]]
         app.console.json(strict(whole))

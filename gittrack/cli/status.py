@@ -10,7 +10,7 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
-from gittrack.model.codec import state_to_json, strict
+from gittrack.domain.codec import state_to_json, strict
 from gittrack.report.numbers import ago, duration, number
 from gittrack.report.table import Column
 from gittrack.report.text import escape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gittrack.model.run import RunState, Status
+from gittrack.domain.run import RunState, Status
 
 
 @dataclass(frozen=True, slots=True)

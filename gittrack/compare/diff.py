@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gittrack.compare.align import ABSENT, align, flatten, same
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import strict
-from gittrack.model.environment import Environment
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import strict
+from gittrack.domain.environment import Environment
 
 Verdict = Literal["improved", "regressed", "equal", "undecided"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from gittrack.data.depot import Depot
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, UnknownRun, UsageError
 from gittrack.ledger import layout
 from gittrack.ledger.read import read_file, read_files
-from gittrack.model.artifact import Artifact
-from gittrack.model.run import RunState
 
 
 class RunArtifact:

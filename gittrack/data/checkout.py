@@ -9,11 +9,11 @@ from shlex import quote
 
 from gittrack.data.depot import Depot
 from gittrack.data.needed import Needed, needed_objects
+from gittrack.domain.artifact import is_inside
+from gittrack.domain.input import RUN
+from gittrack.domain.run import RunState
 from gittrack.errors import GitFailed, GittrackError, UsageError
 from gittrack.git.repository import Repository
-from gittrack.model.artifact import is_inside
-from gittrack.model.input import RUN
-from gittrack.model.run import RunState
 
 
 @dataclass(frozen=True, slots=True)

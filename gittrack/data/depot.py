@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing, RemoteUnusable
 from gittrack.git.repository import Repository
-from gittrack.model.pointer import Pointer
 from gittrack.pointers.progress import bar
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from gittrack.data.depot import Answer, Depot
 from gittrack.data.named import named_by_git
 from gittrack.data.needed import ARTIFACT, FILE, FindAmendments, Needed, needed_objects
 from gittrack.data.retention import kept_runs
+from gittrack.domain.pointer import FOLDER_SUFFIX
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, GittrackError, OnlyCopy, RunBusy
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
-from gittrack.model.pointer import FOLDER_SUFFIX
-from gittrack.model.run import RunState
 from gittrack.pointers.census import cached_object, kept_objects, take_away
 from gittrack.pointers.lock import collecting
 from gittrack.pointers.released import Released

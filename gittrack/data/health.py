@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
 from gittrack.data.needed import Needed, needed_objects
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing
 from gittrack.ledger.fsck import Problem, Unasked
-from gittrack.model.run import RunState
 from gittrack.pointers.census import cached_object, heal
 from gittrack.pointers.store import Health
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gittrack.data.depot import Depot
+from gittrack.domain.pointer import FOLDER_SUFFIX
 from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
-from gittrack.model.pointer import FOLDER_SUFFIX
 
 # Whatever looks like one, since a pointer may be YAML or JSON, and quoted or not.
 _OID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir\b)?(?![0-9a-f])")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from gittrack.domain.amendment import Amendment, all_added
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import amendment_from_line, large_from_dict
+from gittrack.domain.input import Input
+from gittrack.domain.pointer import Pointer
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import from_yaml
 from gittrack.ledger.read import RunLines, read_lines
-from gittrack.model.amendment import Amendment, all_added
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import amendment_from_line, large_from_dict
-from gittrack.model.input import Input
-from gittrack.model.pointer import Pointer
-from gittrack.model.run import RunState
 
 # Words of `run.yaml` without which it points to nothing: most runs need not be parsed.
 _MARKS = (b"pointer: true", b"tracked_by: ", b"\nlarge:")

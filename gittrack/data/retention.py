@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from gittrack.domain.run import RunState
 from gittrack.errors import SettingsError
-from gittrack.model.run import RunState
 from gittrack.settings import Retention
 
 _DAY = 86_400.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gittrack.model.artifact import Artifact
-from gittrack.model.run import RunState
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.run import RunState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 from gittrack._version import __version__
+from gittrack.domain.run import RunState
 from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
 from gittrack.index.database import index_rows, transaction
@@ -17,7 +18,6 @@ from gittrack.index.intake import Batch, Place, add_active, prepare, prepare_los
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
 from gittrack.ledger.read import Damage, Line, RunLines, page_lines, read_lines, read_members
-from gittrack.model.run import RunState
 
 # Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait.
 _RUNS, _PAGES = 4096, 4

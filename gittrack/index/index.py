@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.codec import amendment_from_line
+from gittrack.domain.run import RunState
 from gittrack.errors import UsageError
 from gittrack.git.repository import Repository
 from gittrack.index import build, database, query
@@ -21,9 +24,6 @@ from gittrack.index.filter import Filter
 from gittrack.index.query import ExperimentSummary, Selection
 from gittrack.index.syntax import parse_sort
 from gittrack.ledger.read import parse_line
-from gittrack.model.amendment import Amendment
-from gittrack.model.codec import amendment_from_line
-from gittrack.model.run import RunState
 
 T = TypeVar("T")
 

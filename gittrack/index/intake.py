@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import orjson
 
+from gittrack.domain.codec import state_from_line
+from gittrack.domain.run import FORMAT, RunState, Status
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
 from gittrack.index.rows import to_doc, to_row
 from gittrack.index.writer import Entry, Writer
 from gittrack.ledger.read import Damage, Line, RunLines, parse_line, read_lines
-from gittrack.model.codec import state_from_line
-from gittrack.model.run import FORMAT, RunState, Status
 
 _PART = 500
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from gittrack.domain.run import RunState, Status
 from gittrack.errors import FilterError
 from gittrack.index.database import transaction
 from gittrack.index.filter import RUN_FIELDS, Field, Filter
 from gittrack.index.rows import COLUMNS, doc_values, encodable, from_row, to_cell
 from gittrack.index.where import DURATION, Condition, Keys, where
-from gittrack.model.run import RunState, Status
 
 _NEWEST = "run.started DESC, run.id"
 _INFINITE = "9e999"  # SQLite reads it so

@@ -6,13 +6,13 @@ import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 
+from gittrack.domain.names import MIN_PREFIX, is_run_id
+from gittrack.domain.run import RunState
 from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.ledger import layout
 from gittrack.ledger.chain import all_purges
-from gittrack.model.names import MIN_PREFIX, is_run_id
-from gittrack.model.run import RunState
 
 _NEWEST = re.compile(r"@(?:~(\d{0,9}))?", re.ASCII)
 _DIGITS = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},64}}")

@@ -9,15 +9,15 @@ from typing import Any
 
 import orjson
 
-from gittrack.index.filter import NUMBER
-from gittrack.model.codec import (
+from gittrack.domain.codec import (
     artifact_to_json,
     artifacts_from_json,
     number_to_json,
     param_from_json,
     param_to_json,
 )
-from gittrack.model.run import RunState, Status
+from gittrack.domain.run import RunState, Status
+from gittrack.index.filter import NUMBER
 
 KINDS = ("params", "metrics", "tags")
 COLUMNS = (

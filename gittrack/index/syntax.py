@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from gittrack.domain.run import Status
 from gittrack.errors import FilterError
 from gittrack.index.filter import (
     INFINITY,
@@ -42,7 +43,6 @@ from gittrack.index.filter import (
     Or,
     Value,
 )
-from gittrack.model.run import Status
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

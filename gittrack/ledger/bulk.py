@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from gittrack.domain.codec import state_to_line
+from gittrack.domain.environment import Environment
 from gittrack.errors import CorruptRecord, RefConflict, UsageError
 from gittrack.git.fastimport import FastImport
 from gittrack.git.objects import ObjectBatch, Signature, parse_tree, read_tree
@@ -24,8 +26,6 @@ from gittrack.ledger.fold import moved
 from gittrack.ledger.item import Defaults, check_id, check_item, to_record
 from gittrack.ledger.page import Member, dated, split_pages
 from gittrack.ledger.purged import purged_runs
-from gittrack.model.codec import state_to_line
-from gittrack.model.environment import Environment
 
 # The commit of the run with an id, if one is here.
 Find = Callable[[str], str | None]

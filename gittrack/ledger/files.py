@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import flat_metrics, record_from_dict, record_to_dict, strict
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import History
+from gittrack.domain.param import flatten, unflatten
+from gittrack.domain.pointer import Pointer
+from gittrack.domain.run import RunRecord
 from gittrack.errors import CorruptRecord
 from gittrack.ledger import layout
 from gittrack.ledger.plain_yaml import plain_yaml
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import flat_metrics, record_from_dict, record_to_dict, strict
-from gittrack.model.environment import Environment
-from gittrack.model.metric import History
-from gittrack.model.param import flatten, unflatten
-from gittrack.model.pointer import Pointer
-from gittrack.model.run import RunRecord
 from gittrack.pointers.dvcfile import pointer_file
 
 _DEEP = 200

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gittrack.domain.metric import summarize
+from gittrack.domain.run import RunRecord, RunState
 from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, GittrackError, RemoteUnusable
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
@@ -20,8 +22,6 @@ from gittrack.ledger.read import (
     read_record,
     run_heads,
 )
-from gittrack.model.metric import summarize
-from gittrack.model.run import RunRecord, RunState
 
 
 @dataclass(frozen=True, slots=True)

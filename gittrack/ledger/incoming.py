@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gittrack.domain.names import ID_LENGTH
 from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed, RefConflict
 from gittrack.git.objects import Signature
 from gittrack.git.packs import adopt, all_packs
@@ -23,7 +24,6 @@ from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, read_lines, read_members
 from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines
 from gittrack.ledger.writer import Writer
-from gittrack.model.names import ID_LENGTH
 
 _TRIES = 5
 

@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import Any
 
 from gittrack.capture.secrets import mask_argv, mask_text, mask_value
+from gittrack.domain.metric import History, Summary, summarize, to_number, to_step
+from gittrack.domain.names import check_experiment, check_key, check_run_name, is_run_id, name_from_id
+from gittrack.domain.param import flatten
+from gittrack.domain.run import Attempt, CodeCapture, RunRecord, Status
+from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import InvalidValue, UsageError
-from gittrack.model.metric import History, Summary, summarize, to_number, to_step
-from gittrack.model.names import check_experiment, check_key, check_run_name, is_run_id, name_from_id
-from gittrack.model.param import flatten
-from gittrack.model.run import Attempt, CodeCapture, RunRecord, Status
-from gittrack.model.text import check_text, checked_tags
 
 _TEXTS = ("id", "name", "experiment", "status", "description", "author", "command", "code")
 _OTHERS = ("started", "ended", "params", "metrics", "history", "tags")

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gittrack.model.amendment import ARTIFACT_PREFIX, Amendment
-from gittrack.model.names import ID_LENGTH
-from gittrack.model.run import RunState
+from gittrack.domain.amendment import ARTIFACT_PREFIX, Amendment
+from gittrack.domain.names import ID_LENGTH
+from gittrack.domain.run import RunState
 
 RUNS = "refs/experiments/"
 LEDGERS = RUNS + "_ledger/"

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from gittrack.domain.codec import time_from_text
 from gittrack.errors import CorruptRecord
 from gittrack.git.objects import ObjectBatch, Signature
 from gittrack.ledger import layout
 from gittrack.ledger.chain import Purge, purge_line
 from gittrack.ledger.read import parse_line
-from gittrack.model.codec import time_from_text
 
 
 class Member(NamedTuple):

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from gittrack.domain.amendment import Amendment, fold
+from gittrack.domain.codec import amendment_from_line, state_from_line
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import History
+from gittrack.domain.pointer import Pointer
+from gittrack.domain.run import RunRecord, RunState
 from gittrack.errors import CorruptRecord, FormatTooNew, ObjectMissing, RemoteUnusable, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent
 from gittrack.ledger.files import from_parquet, from_tsv, from_yaml, read_record_files
-from gittrack.model.amendment import Amendment, fold
-from gittrack.model.codec import amendment_from_line, state_from_line
-from gittrack.model.environment import Environment
-from gittrack.model.metric import History
-from gittrack.model.pointer import Pointer
-from gittrack.model.run import RunRecord, RunState
 
 
 class RunRef(NamedTuple):

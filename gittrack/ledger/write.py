@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import amendment_to_line, state_to_line
+from gittrack.domain.run import RunRecord, RunState
 from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, RepositoryError, UnknownRun
 from gittrack.git.objects import ObjectBatch, Signature, parse_tree, publish, read_tree
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import Chain, read_chain
-from gittrack.model.amendment import Amendment
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import amendment_to_line, state_to_line
-from gittrack.model.run import RunRecord, RunState
 
 _TRIES = 20
 _AMEND_TRIES = 50

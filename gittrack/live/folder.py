@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from gittrack.domain.names import is_run_id
 from gittrack.errors import CorruptRecord, RunBusy
 from gittrack.live.owner import Liveness, Owner, liveness
 from gittrack.live.replay import Replay, first_record, replay, scan
-from gittrack.model.names import is_run_id
 
 RESERVE = 4096
 

@@ -28,9 +28,9 @@ from time import time
 from typing import Any, Protocol
 from zlib import crc32
 
+from gittrack.domain.metric import STEP_MAX, to_number, to_step
+from gittrack.domain.names import check_key
 from gittrack.errors import RunClosed
-from gittrack.model.metric import STEP_MAX, to_number, to_step
-from gittrack.model.names import check_key
 
 MAGIC = 0xA7
 POINT, KEY, POINTS, EVENT = 1, 2, 3, 4

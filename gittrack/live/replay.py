@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any, TypeVar
 from zlib import crc32
 
+from gittrack.domain.metric import History
 from gittrack.live.journal import (
     EVENT,
     HEAD,
@@ -22,7 +23,6 @@ from gittrack.live.journal import (
     TAIL,
     points_struct,
 )
-from gittrack.model.metric import History
 
 _T = TypeVar("_T")
 _MAX_BODY = 1 << 28

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gittrack.model.pointer import is_oid
+from gittrack.domain.pointer import is_oid
 from gittrack.pointers.farm import beside, is_sound
 from gittrack.pointers.places import Places
 from gittrack.pointers.store import Store

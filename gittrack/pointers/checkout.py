@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gittrack.domain.artifact import is_inside
 from gittrack.errors import CorruptRecord, GittrackError
-from gittrack.model.artifact import is_inside
 
 
 def check_out(folder: Path, root: Path | None, cache: Path | None) -> list[str]:

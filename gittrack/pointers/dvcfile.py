@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from gittrack.domain.pointer import Pointer, is_oid
 from gittrack.errors import CorruptRecord
-from gittrack.model.pointer import Pointer, is_oid
 
 # What YAML writes without quotes, whatever its version: nothing that looks like a number, a date or a word of YAML.
 _PLAIN_NAME = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)\Z)[A-Za-z][A-Za-z0-9_./-]{0,59}", re.IGNORECASE)

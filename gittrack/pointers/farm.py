@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from gittrack.model.pointer import FOLDER_SUFFIX
+from gittrack.domain.pointer import FOLDER_SUFFIX
 from gittrack.pointers.hashing import copy, digest, md5
 from gittrack.pointers.places import Places
 from gittrack.pointers.released import Released

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 
-from gittrack.model.artifact import is_git_folder, is_inside
-from gittrack.model.pointer import FOLDER_SUFFIX, is_oid
+from gittrack.domain.artifact import is_git_folder, is_inside
+from gittrack.domain.pointer import FOLDER_SUFFIX, is_oid
 from gittrack.pointers.hashing import Signature, md5, signature
 from gittrack.pointers.ignore import IGNORE_FILE, Filter, dvc_filter, has_patterns, is_affected, plain_filter
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gittrack.model.pointer import Pointer
+from gittrack.domain.pointer import Pointer
 from gittrack.pointers.farm import make_folder, remove
 from gittrack.pointers.hashing import Signature
 

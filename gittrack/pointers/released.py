@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from gittrack.model.pointer import is_oid
+from gittrack.domain.pointer import is_oid
 
 _AGAIN = "-"
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from gittrack.domain.pointer import FOLDER_SUFFIX, Pointer
 from gittrack.errors import CorruptRecord, ObjectMissing
-from gittrack.model.pointer import FOLDER_SUFFIX, Pointer
 from gittrack.pointers.export import choose, export_files
 from gittrack.pointers.farm import Farm, Health, problem_of
 from gittrack.pointers.folder import Listing, Member, folder_oid, from_list, to_list, walk

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord
-from gittrack.model.pointer import Pointer
 from gittrack.pointers.dvcfile import TrackedOut, read_pointer_file
 
 # In YAML such names may be escaped, or folded into several lines.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from gittrack.model.pointer import FOLDER_SUFFIX
+from gittrack.domain.pointer import FOLDER_SUFFIX
 from gittrack.pointers.folder import from_list
 from gittrack.pointers.hashing import Progress, copy, digest, md5
 from gittrack.pointers.lookup import There, base_name, in_parallel, look, present

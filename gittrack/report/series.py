@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gittrack.model.metric import History
+from gittrack.domain.metric import History
 
 _LARGEST = sys.float_info.max
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gittrack.model.names import check_experiment
+from gittrack.domain.names import check_experiment
 from gittrack.settings.values import Goal, Retention
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)

@@ -16,15 +16,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gittrack.capture.secrets import mask_text, mask_value
+from gittrack.domain.codec import param_to_json
+from gittrack.domain.names import check_experiment, check_run_name, one_line
+from gittrack.domain.param import flatten
+from gittrack.domain.run import Failure, Status
+from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import DirtyTree, GittrackError, InvalidValue, RunBusy, RunClosed
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
-from gittrack.model.codec import param_to_json
-from gittrack.model.names import check_experiment, check_run_name, one_line
-from gittrack.model.param import flatten
-from gittrack.model.run import Failure, Status
-from gittrack.model.text import check_text, checked_tags
 from gittrack.tracking import media
 from gittrack.tracking.inputs import kept_until_named, look_at
 from gittrack.tracking.outputs import Outputs

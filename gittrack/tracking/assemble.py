@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gittrack.domain.amendment import TAG_PREFIX
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import param_from_json
+from gittrack.domain.environment import Environment
+from gittrack.domain.input import Input
+from gittrack.domain.metric import History, summarize
+from gittrack.domain.run import Attempt, CodeCapture, Failure, RunRecord, Status
 from gittrack.errors import CorruptRecord
 from gittrack.live.replay import Replay, with_attempts
-from gittrack.model.amendment import TAG_PREFIX
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import param_from_json
-from gittrack.model.environment import Environment
-from gittrack.model.input import Input
-from gittrack.model.metric import History, summarize
-from gittrack.model.run import Attempt, CodeCapture, Failure, RunRecord, Status
 
 
 @dataclass(slots=True)

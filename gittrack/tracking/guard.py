@@ -8,7 +8,7 @@ import signal
 import threading
 from functools import lru_cache
 
-from gittrack.model.run import Failure, Status
+from gittrack.domain.run import Failure, Status
 from gittrack.tracking.active import active_runs, finish_at_exit, remember_exit_code
 
 

@@ -12,12 +12,12 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+from gittrack.domain.input import DVC, GIT, RUN, URI, Input
 from gittrack.errors import DirtyTree, GitFailed, GittrackError, UsageError
-from gittrack.model.input import DVC, GIT, RUN, URI, Input
 
 if TYPE_CHECKING:
     from gittrack.capture.opens import Opened
-    from gittrack.model.artifact import Artifact
+    from gittrack.domain.artifact import Artifact
     from gittrack.pointers.tracked import Tracked
     from gittrack.tracking.active import ActiveRun
     from gittrack.tracking.ground import Ground

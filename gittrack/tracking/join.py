@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.capture.job import Job, detect_job, parent_identity
+from gittrack.domain.names import name_from_id
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal
 from gittrack.live.owner import this_process
-from gittrack.model.names import name_from_id
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.ground import Ground
 from gittrack.tracking.guard import guard_exit

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gittrack.domain.amendment import ARTIFACT_PREFIX, all_added
+from gittrack.domain.artifact import Artifact, check_artifact_kind, check_artifact_name
+from gittrack.domain.codec import artifact_to_json
+from gittrack.domain.names import check_key, one_line
+from gittrack.domain.run import RunState
 from gittrack.errors import UsageError
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger.read import Chain
 from gittrack.ledger.write import amend
-from gittrack.model.amendment import ARTIFACT_PREFIX, all_added
-from gittrack.model.artifact import Artifact, check_artifact_kind, check_artifact_name
-from gittrack.model.codec import artifact_to_json
-from gittrack.model.names import check_key, one_line
-from gittrack.model.run import RunState
 from gittrack.settings import Settings
 from gittrack.tracking.outputs import check_source, path_inside, safe_path, told
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from gittrack.domain.artifact import check_artifact_kind, check_artifact_name, check_artifact_path
 from gittrack.errors import GittrackError, InvalidName, RunClosed, UsageError
-from gittrack.model.artifact import check_artifact_kind, check_artifact_name, check_artifact_path
 
 if TYPE_CHECKING:
     from gittrack.pointers.store import Added, Store

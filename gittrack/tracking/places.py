@@ -8,9 +8,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from gittrack.domain.names import is_run_id
 from gittrack.git.repository import Repository
 from gittrack.live.folder import RunFolder, run_folders
-from gittrack.model.names import is_run_id
 
 
 def live_folder(repository: Repository) -> Path:

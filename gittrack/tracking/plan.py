@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gittrack.domain.names import check_experiment, check_run_name
+from gittrack.domain.param import flatten
+from gittrack.domain.run import RunState
+from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import UsageError
-from gittrack.model.names import check_experiment, check_run_name
-from gittrack.model.param import flatten
-from gittrack.model.run import RunState
-from gittrack.model.text import check_text, checked_tags
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from gittrack.domain.codec import param_from_json
+from gittrack.domain.run import RunState, Status
 from gittrack.errors import CorruptRecord, GittrackError, RunBusy
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
@@ -15,8 +17,6 @@ from gittrack.ledger.find import find_chain
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.tail import peek
-from gittrack.model.codec import param_from_json
-from gittrack.model.run import RunState, Status
 from gittrack.tracking.assemble import code_from_event
 from gittrack.tracking.places import all_folders
 from gittrack.tracking.seal import seal, seal_left_over

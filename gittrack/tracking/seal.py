@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gittrack.domain.pointer import Pointer
+from gittrack.domain.run import RunRecord
 from gittrack.errors import AlreadyRecorded, CorruptRecord, GittrackError, RunBusy
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
@@ -21,8 +23,6 @@ from gittrack.ledger.write import write_run
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.replay import Replay
-from gittrack.model.pointer import Pointer
-from gittrack.model.run import RunRecord
 from gittrack.settings import load_settings
 from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event, consumed_commits
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from gittrack.capture.code import capture_code, signature
 from gittrack.capture.job import detect_job, parent_identity
+from gittrack.domain.names import name_from_id
+from gittrack.domain.run import CodeCapture, RunRecord, RunState
 from gittrack.errors import GittrackError, RepositoryError, RunBusy
 from gittrack.git.objects import Signature
 from gittrack.git.refs import RefChange, change_refs
@@ -27,8 +29,6 @@ from gittrack.ledger.find import find_chain
 from gittrack.ledger.read import read_record
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness, Owner, this_process
-from gittrack.model.names import name_from_id
-from gittrack.model.run import CodeCapture, RunRecord, RunState
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.assemble import code_to_event

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.capture.opens import child_variables, read_opened
+from gittrack.domain.metric import to_number
+from gittrack.domain.param import flatten
+from gittrack.domain.run import Failure, Status
 from gittrack.errors import GittrackError, UsageError
 from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
-from gittrack.model.metric import to_number
-from gittrack.model.param import flatten
-from gittrack.model.run import Failure, Status
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
 from gittrack.tracking.ground import Ground

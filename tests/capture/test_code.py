@@ -11,9 +11,9 @@ import pytest
 
 from gittrack.capture import code as code_module
 from gittrack.capture.code import capture_code, signature
+from gittrack.domain.run import CodeCapture
 from gittrack.errors import DirtyTree, GittrackError, NoCommitYet
 from gittrack.git.repository import Repository
-from gittrack.model.run import CodeCapture
 from tests.helpers import Repo
 
 LIMIT = 1_000_000

@@ -15,7 +15,7 @@ from gittrack.capture.environment import (
     chosen_variables,
     find_container,
 )
-from gittrack.model.environment import Container, Environment, Gpu, Hardware, Python
+from gittrack.domain.environment import Container, Environment, Gpu, Hardware, Python
 from tests.helpers import Repo
 
 

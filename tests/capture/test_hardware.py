@@ -17,7 +17,7 @@ from gittrack.capture.hardware import (
     quick_hardware,
     visible_devices,
 )
-from gittrack.model.environment import Gpu
+from gittrack.domain.environment import Gpu
 
 UUIDS = ["GPU-aaaa1111", "GPU-bbbb2222", "GPU-bbbb3333"]
 GIGABYTE = 2**30

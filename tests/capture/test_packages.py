@@ -11,7 +11,7 @@ import pytest
 
 from gittrack.capture.interpreter import running_interpreter
 from gittrack.capture.packages import Packages, installed_packages, with_git_state
-from gittrack.model.environment import Editable, FromVcs
+from gittrack.domain.environment import Editable, FromVcs
 from tests.helpers import Repo
 
 

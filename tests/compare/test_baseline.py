@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from gittrack.compare.baseline import find_baseline
-from gittrack.model.run import RunState, Status
+from gittrack.domain.run import RunState, Status
 
 
 def run(number: int, **fields: Any) -> RunState:

@@ -16,8 +16,8 @@ from gittrack.compare.diff import (
     diff_metrics,
     diff_params,
 )
-from gittrack.model.artifact import Artifact
-from gittrack.model.environment import Environment, Gpu, Hardware, Python
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.environment import Environment, Gpu, Hardware, Python
 from gittrack.settings import Goal
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from gittrack.data.gc import GcPlan, plan_gc, run_gc
 from gittrack.data.retention import kept_runs
+from gittrack.domain.run import RunState, Status
 from gittrack.errors import ObjectMissing, OnlyCopy, SettingsError
-from gittrack.model.run import RunState, Status
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.hashing import md5
 from gittrack.settings import Retention

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from gittrack.capture.code import signature
+from gittrack.domain.amendment import ARTIFACT_PREFIX
+from gittrack.domain.artifact import Artifact
 from gittrack.errors import CorruptRecord, GittrackError
 from gittrack.ledger.write import amend
-from gittrack.model.amendment import ARTIFACT_PREFIX
-from gittrack.model.artifact import Artifact
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.folder import folder_oid, from_list, to_list
 from tests.data.conftest import Bench, large

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.domain.input import Input
 from gittrack.errors import DirtyTree, GittrackError, UsageError
-from gittrack.model.input import Input
 from gittrack.project import Project
 from gittrack.run import Run
 from tests.data.conftest import Bench, large

@@ -17,11 +17,11 @@ import pytest
 from gittrack.capture.code import signature
 from gittrack.data.artifact import RunArtifact
 from gittrack.data.needed import needed_objects
+from gittrack.domain.amendment import ARTIFACT_PREFIX
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import artifact_to_json
 from gittrack.errors import InvalidName, UnknownRun, UsageError
 from gittrack.ledger.write import amend
-from gittrack.model.amendment import ARTIFACT_PREFIX
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import artifact_to_json
 from gittrack.pointers.lock import collecting
 from gittrack.project import Project
 from tests.data.conftest import Bench, large

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gittrack.domain.run import RunState
 from gittrack.git.repository import Repository
 from gittrack.index import Index
-from gittrack.model.run import RunState
 from tests.helpers import Repo
 
 

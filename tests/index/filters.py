@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gittrack.domain.run import RunState, Status
 from gittrack.index.filter import (
     RUN_FIELDS,
     Ago,
@@ -23,7 +24,6 @@ from gittrack.index.filter import (
     Or,
     Value,
 )
-from gittrack.model.run import RunState, Status
 from tests.index.samples import BEGINNING, METRIC_KEYS, NUMBERS, PARAM_KEYS, TAG_KEYS, TEXTS
 
 PATTERNS = ("^a", "o", "[0-9]", r"\d\.", "tr.e$", "", "nan", r'"', "^0.1$", "ä")

@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gittrack.domain.metric import Summary
+from gittrack.domain.run import CodeCapture, RunRecord, RunState, Status
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger.write import amend, write_run
-from gittrack.model.metric import Summary
-from gittrack.model.run import CodeCapture, RunRecord, RunState, Status
 from tests.helpers import Repo
 
 BEGINNING = 1_767_225_600.0  # 2026-01-01T00:00:00Z

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
+from gittrack.domain.run import Status
 from gittrack.git.repository import Repository
 from gittrack.index import Index
 from gittrack.index import build as build_module
 from gittrack.index.syntax import parse
 from gittrack.ledger.layout import run_ref
-from gittrack.model.run import Status
 from tests.index.samples import a_run, change, record, run_id
 
 

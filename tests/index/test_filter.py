@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.names import check_key
 from gittrack.errors import InvalidName
 from gittrack.index.filter import Ago, Compare, Field, Filter, Moment, point_at
 from gittrack.index.syntax import parse
-from gittrack.model.names import check_key
 from tests.index.filters import nodes
 from tests.index.samples import BEGINNING
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from gittrack.domain.run import Status
 from gittrack.errors import FilterError, UsageError
 from gittrack.index.syntax import parse
-from gittrack.model.run import Status
 from tests.index.samples import BEGINNING, a_run
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gittrack.domain.run import Status
 from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.index.resolve import candidate_line, resolve
 from gittrack.ledger.layout import run_ref
-from gittrack.model.run import Status
 from tests.index.samples import BEGINNING, a_run, change, record
 
 GOALS = {"acc": "max", "loss": "min"}

@@ -8,12 +8,12 @@ from contextlib import closing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.run import RunState
 from gittrack.index.database import open_memory, transaction
 from gittrack.index.filter import And, Compare, Field, Filter, In, Node, Or
 from gittrack.index.intake import entry_of
 from gittrack.index.query import Selection, select
 from gittrack.index.writer import Writer
-from gittrack.model.run import RunState
 from tests.index.filters import conditions, holds, nodes
 from tests.index.samples import BEGINNING, a_run, run_states
 

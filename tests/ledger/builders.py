@@ -6,6 +6,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import History, summarize
+from gittrack.domain.param import flatten
+from gittrack.domain.run import Attempt, CodeCapture, RunRecord, RunState, Status
 from gittrack.errors import AlreadyRecorded
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
@@ -13,10 +17,6 @@ from gittrack.ledger import layout
 from gittrack.ledger.files import run_files
 from gittrack.ledger.read import Chain, read_chain
 from gittrack.ledger.write import amend, write_run
-from gittrack.model.environment import Environment
-from gittrack.model.metric import History, summarize
-from gittrack.model.param import flatten
-from gittrack.model.run import Attempt, CodeCapture, RunRecord, RunState, Status
 
 SOMEONE = Signature("Somebody <some@example.org>", 0, 3600)
 START = 1_700_000_000.25

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from gittrack import Project
+from gittrack.domain.environment import Environment
+from gittrack.domain.run import Status
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git.fastimport import FastImport
 from gittrack.git.objects import Signature
@@ -25,8 +27,6 @@ from gittrack.ledger.handle import Ledger
 from gittrack.ledger.item import Defaults, to_record
 from gittrack.ledger.read import read_histories, read_record
 from gittrack.ledger.write import write_run
-from gittrack.model.environment import Environment
-from gittrack.model.run import Status
 from tests.helpers import Repo, wait_until
 from tests.ledger.builders import SOMEONE, record, write
 

@@ -11,6 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.codec import param_from_json, param_to_json
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import History
+from gittrack.domain.param import flatten, unflatten
 from gittrack.errors import CorruptRecord, InvalidName, InvalidValue
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
@@ -25,10 +29,6 @@ from gittrack.ledger.files import (
     to_tsv,
     to_yaml,
 )
-from gittrack.model.codec import param_from_json, param_to_json
-from gittrack.model.environment import Environment
-from gittrack.model.metric import History
-from gittrack.model.param import flatten, unflatten
 from tests.helpers import Repo
 from tests.ledger.builders import history, record
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.codec import amendment_from_line, amendment_to_line, state_from_line, state_to_line
+from gittrack.domain.run import RunState, Status
 from gittrack.git.objects import ObjectBatch
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.model.amendment import Amendment
-from gittrack.model.codec import amendment_from_line, amendment_to_line, state_from_line, state_to_line
-from gittrack.model.run import RunState, Status
 from tests.helpers import Repo
 
 RUN = "0123456789abcdef" * 2

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gittrack.domain.codec import record_to_dict, time_to_text
+from gittrack.domain.environment import Environment
+from gittrack.domain.metric import summarize
+from gittrack.domain.param import unflatten
 from gittrack.ledger.files import library_yaml, to_yaml
 from gittrack.ledger.plain_yaml import plain_yaml
-from gittrack.model.codec import record_to_dict, time_to_text
-from gittrack.model.environment import Environment
-from gittrack.model.metric import summarize
-from gittrack.model.param import unflatten
 from tests.ledger.builders import history
 
 ODD = [
@@ -126,7 +126,7 @@ def test_deep_nesting_and_values_that_are_there_twice() -> None:
 
 
 def test_an_ordinary_run_is_written_without_the_library() -> None:
-    from gittrack.model.run import Attempt, CodeCapture, RunRecord, Status
+    from gittrack.domain.run import Attempt, CodeCapture, RunRecord, Status
 
     curves = [history("val/acc", [0.5]), history("loss", [1.0, 1e-7, float("inf")])]
     record = RunRecord(

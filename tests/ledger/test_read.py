@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from gittrack.domain.environment import Environment
+from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, UnknownRun
 from gittrack.git.objects import ObjectBatch
 from gittrack.git.repository import Repository
@@ -21,8 +23,6 @@ from gittrack.ledger.read import (
     read_states,
     run_heads,
 )
-from gittrack.model.environment import Environment
-from gittrack.model.run import RunState
 from tests.helpers import Repo
 from tests.ledger.builders import SOMEONE, amend_at, chain_at, history, record, write
 
@@ -253,7 +253,7 @@ def test_refs_of_others_in_our_place(repo: Repo, repository: Repository) -> None
 
 
 def test_an_active_run_has_no_commit(repository: Repository) -> None:
-    from gittrack.model.run import Status
+    from gittrack.domain.run import Status
 
     with pytest.raises(UnknownRun, match="active"):
         read_record(repository, RunState("r", "n", "e", Status.RUNNING, 1.0))

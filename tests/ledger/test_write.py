@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gittrack.domain.amendment import Amendment, fold
+from gittrack.domain.run import CodeCapture, RunState, Status
 from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger import write as write_module
 from gittrack.ledger.read import read_histories, read_record
-from gittrack.model.amendment import Amendment, fold
-from gittrack.model.run import CodeCapture, RunState, Status
 from tests.helpers import Repo
 from tests.ledger.builders import SOMEONE, amend_at, chain_at, history, record, write
 
@@ -296,7 +296,7 @@ from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.write import amend
-from gittrack.model.run import RunState, Status
+from gittrack.domain.run import RunState, Status
 repository = Repository.discover()
 experiment, run = layout.parse_run_ref(sys.argv[1])
 state = RunState(run, "", experiment, Status.FINISHED, 0.0)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.metric import STEP_MAX, STEP_MIN
 from gittrack.errors import InvalidName, InvalidValue, RunClosed
 from gittrack.live.journal import Journal
 from gittrack.live.replay import Replay, replay, scan
-from gittrack.model.metric import STEP_MAX, STEP_MIN
 from tests.helpers import fill_disk, small_disk
 
 

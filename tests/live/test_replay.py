@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.metric import History
 from gittrack.live.journal import EVENT, KEY, POINT, Journal, frame
 from gittrack.live.replay import Replay, first_record, replay, scan, with_attempts
-from gittrack.model.metric import History
 
 
 def write(folder: Path, calls: list[Any], name: str = "journal") -> tuple[bytes, list[int]]:

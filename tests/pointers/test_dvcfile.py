@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord
-from gittrack.model.pointer import Pointer
 from gittrack.pointers.dvcfile import TrackedOut, pointer_file, read_pointer_file
 from gittrack.pointers.setup import set_up_dvc
 from gittrack.pointers.store import Store

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack.model.artifact import is_inside
+from gittrack.domain.artifact import is_inside
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.folder import Member, folder_oid, from_list, to_list, walk
 from gittrack.pointers.setup import set_up_dvc

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord, ObjectMissing, SourceChanged
-from gittrack.model.pointer import Pointer
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.farm import Health
 from gittrack.pointers.places import Places

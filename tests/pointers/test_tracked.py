@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord
-from gittrack.model.pointer import Pointer
 from gittrack.pointers.dvcfile import pointer_file
 from gittrack.pointers.tracked import Tracked, find_tracked
 

@@ -28,6 +28,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 import gittrack.ledger.fold
 import gittrack.ledger.writer
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.amendment import fold as fold_amendments
+from gittrack.domain.codec import amendment_from_line, amendment_to_line, state_from_line, state_to_json, state_to_line
+from gittrack.domain.environment import Environment
+from gittrack.domain.run import RunRecord, RunState
 from gittrack.errors import AlreadyRecorded, PurgeNotPushed, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
@@ -36,11 +41,6 @@ from gittrack.ledger.files import run_files
 from gittrack.ledger.fold import fold
 from gittrack.ledger.fsck import fsck
 from gittrack.ledger.write import amend, write_run
-from gittrack.model.amendment import Amendment
-from gittrack.model.amendment import fold as fold_amendments
-from gittrack.model.codec import amendment_from_line, amendment_to_line, state_from_line, state_to_json, state_to_line
-from gittrack.model.environment import Environment
-from gittrack.model.run import RunRecord, RunState
 from gittrack.project import Project
 from tests.conftest import ONE_IDENTITY_DATE
 from tests.helpers import Repo

@@ -27,9 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gittrack.domain.run import RunState
 from gittrack.ledger.read import read_states, run_heads
 from gittrack.live.owner import this_process
-from gittrack.model.run import RunState
 from gittrack.project import Project
 from gittrack.tracking.active import ActiveRun
 from tests.helpers import Repo

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack.model.metric import History
+from gittrack.domain.metric import History
 from gittrack.report.series import Series, continued, frame, series, thin, ticks
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gittrack.domain.run import Failure, Status
 from gittrack.errors import GittrackError, InvalidName, InvalidValue, RunClosed, UsageError
-from gittrack.model.run import Failure, Status
 from gittrack.project import Project
 from gittrack.run import Run
 from gittrack.tracking.active import ActiveRun, judge

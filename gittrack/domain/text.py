@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gittrack.domain.names import check_key
 from gittrack.errors import InvalidValue
-from gittrack.model.names import check_key
 
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gittrack.model.artifact import is_inside
-from gittrack.model.pointer import Pointer, is_oid
+from gittrack.domain.artifact import is_inside
+from gittrack.domain.pointer import Pointer, is_oid
 
 DVC, GIT, RUN, URI = "dvc", "git", "run", "uri"
 

@@ -6,8 +6,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack.model.amendment import Amendment, fold
-from gittrack.model.run import RunState, Status
+from gittrack.domain.amendment import Amendment, fold
+from gittrack.domain.run import RunState, Status
 
 RUN = RunState(
     id="a" * 32,

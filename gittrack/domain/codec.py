@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.artifact import Artifact, is_inside
+from gittrack.domain.input import Input
+from gittrack.domain.metric import Summary
+from gittrack.domain.pointer import Pointer
+from gittrack.domain.run import FORMAT, Attempt, CodeCapture, Failure, RunRecord, RunState, Status
 from gittrack.errors import CorruptRecord, FormatTooNew
-from gittrack.model.amendment import Amendment
-from gittrack.model.artifact import Artifact, is_inside
-from gittrack.model.input import Input
-from gittrack.model.metric import Summary
-from gittrack.model.pointer import Pointer
-from gittrack.model.run import FORMAT, Attempt, CodeCapture, Failure, RunRecord, RunState, Status
 
 # What reading a damaged or forged record may raise.
 _DAMAGES = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gittrack.model.artifact import Artifact
-from gittrack.model.metric import Summary
-from gittrack.model.param import ParamValue
-from gittrack.model.pointer import Pointer
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.metric import Summary
+from gittrack.domain.param import ParamValue
+from gittrack.domain.pointer import Pointer
 
 FORMAT = 1
 

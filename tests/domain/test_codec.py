@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack.errors import CorruptRecord, FormatTooNew
-from gittrack.model.amendment import Amendment
-from gittrack.model.artifact import Artifact
-from gittrack.model.codec import (
+from gittrack.domain.amendment import Amendment
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.codec import (
     amendment_from_line,
     amendment_to_line,
     param_from_json,
@@ -26,8 +25,9 @@ from gittrack.model.codec import (
     time_from_text,
     time_to_text,
 )
-from gittrack.model.metric import Summary
-from gittrack.model.run import Attempt, CodeCapture, Failure, RunRecord, RunState, Status
+from gittrack.domain.metric import Summary
+from gittrack.domain.run import Attempt, CodeCapture, Failure, RunRecord, RunState, Status
+from gittrack.errors import CorruptRecord, FormatTooNew
 
 COMMIT = "c" * 40
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gittrack.domain.names import check_key
+from gittrack.domain.pointer import FOLDER_SUFFIX, Pointer, is_oid
 from gittrack.errors import InvalidName, InvalidValue
-from gittrack.model.names import check_key
-from gittrack.model.pointer import FOLDER_SUFFIX, Pointer, is_oid
 
 
 @dataclass(frozen=True, slots=True)

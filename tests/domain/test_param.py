@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.param import flatten, parse_assignment, parse_scalar, plain, unflatten
 from gittrack.errors import InvalidName, InvalidValue
-from gittrack.model.param import flatten, parse_assignment, parse_scalar, plain, unflatten
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 leaves = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.lists(st.integers()))

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from gittrack.errors import CorruptRecord
-from gittrack.model.environment import (
+from gittrack.domain.environment import (
     Conda,
     Container,
     Editable,
@@ -16,6 +15,7 @@ from gittrack.model.environment import (
     Platform,
     Python,
 )
+from gittrack.errors import CorruptRecord
 
 FULL = Environment(
     python=Python("3.12.1", "CPython", "/v/bin/python", "/v", "venv"),

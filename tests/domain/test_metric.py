@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gittrack.domain.metric import STEP_MAX, STEP_MIN, History, Point, summarize, to_number, to_step
 from gittrack.errors import InvalidValue
-from gittrack.model.metric import STEP_MAX, STEP_MIN, History, Point, summarize, to_number, to_step
 
 points = st.lists(
     st.tuples(st.integers(STEP_MIN, STEP_MAX) | st.integers(-2, 2), st.floats() | st.sampled_from([1e308, -1e308])),

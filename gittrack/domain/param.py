@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gittrack.domain.names import check_key
 from gittrack.errors import InvalidName, InvalidValue
-from gittrack.model.names import check_key
 
 # A leaf; a list holds leaves, lists and mappings as they came.
 ParamValue = bool | int | float | str | None | list[Any] | dict[str, Any]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gittrack.domain.names import check_experiment, check_key, check_run_name, is_run_id, name_from_id
 from gittrack.errors import InvalidName
-from gittrack.model.names import check_experiment, check_key, check_run_name, is_run_id, name_from_id
 
 RUN_ID = "0123456789abcdef" * 2
 

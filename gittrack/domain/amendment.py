@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gittrack.model.artifact import Artifact
-from gittrack.model.run import RunState, Status
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.run import RunState, Status
 
 TAG_PREFIX = "tag:"
 ARTIFACT_PREFIX = "artifact:"  # then its path; the value is JSON, as in the record line, with `name` where it has one
