@@ -28,10 +28,11 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.fold import fold
-from gittrack.ledger.incoming import take_in
+from gittrack.ledger.incoming import process_lives, take_in
+from gittrack.ledger.notes import Relay
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage, read_lines
-from gittrack.share import Clone, Named, Relay, Unsent
+from gittrack.share import Clone, Named, Unsent
 
 FORMAT = 1
 _MANIFEST, _RUNS, _OBJECTS = "manifest.json", "runs.bundle", "files/md5/"
@@ -149,7 +150,13 @@ def _refs(clone: Clone, states: Sequence[RunState] | None) -> Iterator[list[str]
         if isinstance(found, Damage):
             raise CorruptRecord(f"run {found.run} cannot be read ({found.reason}); run 'gittrack fsck'")
         members += [Member(line.commit, line.raw) for line in (found.origin, *found.amendments)]
-    name = f"{layout.PART[len(layout.LEDGERS) :]}{secrets.token_hex(6)}"
+    left = {
+        ref: tip
+        for ref, tip in repository.list_refs(f"{layout.PART}*").items()
+        if not process_lives(ref[len(layout.PART) :])
+    }
+    change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
+    name = f"{layout.PART[len(layout.LEDGERS) :]}{os.getpid()}-{secrets.token_hex(6)}"
     batch = ObjectBatch(repository)
     tip = write_pages(batch, name, None, members, clone.author)
     ref = layout.LEDGERS + name

@@ -520,11 +520,16 @@ class Project:
         """
         from gittrack.domain.names import MIN_PREFIX
         from gittrack.ledger.chain import all_purges
-        from gittrack.ledger.purge import purge
+        from gittrack.ledger.purge import Purged, Unfreed, free_purged, purge
 
         clone = self._clone()
         gone = all_purges(self.repo)
         ids = set() if runs else self.purged_here()
+        if not runs and not ids and Unfreed(self.repo).noted:
+            # An earlier purge was interrupted, or others were recording.
+            free = not self.live()
+            objects = free_purged(self.repo) if free else 0
+            return Purged(layout.LEDGERS + clone.writer.name, None, "", objects, waiting=not free)
         if not runs and not ids:
             raise UsageError("nothing is here that anybody has purged; name the runs to purge")
         for one in runs:
@@ -553,9 +558,13 @@ class Project:
     def push_purged(self, remote: str | None = None) -> PushedPurge:
         """Let purges reach a remote: the one push that replaces something, this clone's own ledger and refs of purged runs."""
         from gittrack.git.remote import choose_remote
-        from gittrack.ledger.purge import push_purged
+        from gittrack.ledger.purge import free_purged, push_purged
 
-        return push_purged(self.repo, choose_remote(self.repo, remote), self._clone().writer.name)
+        clone = self._clone()
+        done = push_purged(self.repo, choose_remote(self.repo, remote), clone.writer.name, clone.author)
+        if done.replaced and not self.live():
+            free_purged(self.repo)
+        return done
 
     def merge_ledgers(self, remote: str | None = None, *, idle_days: float = 90, local: bool = False) -> Merged:
         """Take in the ledgers of writers that are gone; see `gittrack gc --merge-ledgers`."""

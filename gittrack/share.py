@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gittrack.data.depot import Came, Depot
 from gittrack.data.needed import Needed, needed_objects
@@ -19,6 +19,7 @@ from gittrack.index.index import Index
 from gittrack.ledger import layout
 from gittrack.ledger.chain import ledger_tips
 from gittrack.ledger.incoming import take_in
+from gittrack.ledger.notes import Note, Relay
 from gittrack.ledger.outgoing import Outgoing, Sent, prepare, send, send_all_ledgers, send_alone
 from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.purged import purged_runs
@@ -106,7 +107,9 @@ def push(
     if only is None:
         sent, note = _send_ledger(clone, name, outgoing, back)
         notes.append(note)
-        notes.append(_pass_on(repository, name))
+        passed, refused = _pass_on(repository, name)
+        notes.append(passed)
+        sent = replace(sent, refused={**sent.refused, **refused})
     else:
         heads = {layout.run_ref(states[run].experiment, run): str(states[run].head) for run in going if run not in back}
         there = list_remote(repository, name, f"{layout.RUNS}*") if heads else {}
@@ -127,6 +130,7 @@ def push(
 
 def _send_ledger(clone: Clone, remote: str, outgoing: Outgoing, hold: Collection[str]) -> tuple[Sent, str]:
     """Once more where somebody who shares this writer's name came first; with what is to be said of that."""
+    ready = outgoing.runs.keys()
     for tries in range(_TRIES):
         sent = send(clone.repository, outgoing, clone.author, hold=hold)
         there = list_remote(clone.repository, remote, outgoing.ref).get(outgoing.ref) if sent.refused else outgoing.base
@@ -134,6 +138,8 @@ def _send_ledger(clone: Clone, remote: str, outgoing: Outgoing, hold: Collection
             break
         time.sleep(random.uniform(0, 0.1) * (tries + 1))
         outgoing = prepare(clone.repository, remote, outgoing.writer, clone.author)
+        # What ended meanwhile has its data here alone: the next push takes it.
+        hold = {*hold, *(outgoing.runs.keys() - ready)}
     return sent, outgoing.note
 
 
@@ -288,48 +294,24 @@ def _wanted(depot: Depot, needed: Iterable[Needed]) -> tuple[list[Needed], list[
     return wanted, let_go
 
 
-class _Note:
-    """A few names in a file of ours."""
-
-    name: ClassVar[str]
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        try:
-            text = (repository.home / self.name).read_text(encoding="utf-8", errors="replace")
-            self.noted = tuple(dict.fromkeys(text.split()))
-        except FileNotFoundError:
-            self.noted = ()
-
-    def note(self, names: Iterable[str] = (), *, done: Collection[str] = ()) -> None:
-        left = dict.fromkeys([*(one for one in self.noted if one not in done), *names])
-        if tuple(left) == self.noted:
-            return
-        self._repository.note(self.name, "".join(f"{one}\n" for one in left))
-        self.noted = tuple(left)
-
-
-class Unsent(_Note):
+class Unsent(Note):
     """Runs that were shared, or came, without a push of their data: a later one sends those too."""
 
     name = "unsent"
 
 
-class Relay(_Note):
-    """Writers whose ledgers came in a bundle: perhaps nobody else will ever push them."""
-
-    name = "relay"
-
-
-def _pass_on(repository: Repository, remote: str) -> str:
-    """Push ledgers that came by hand; returns what to say of it."""
+def _pass_on(repository: Repository, remote: str) -> tuple[str, dict[str, str]]:
+    """Push ledgers that came by hand; returns what to say of it, and what was refused."""
     relay = Relay(repository)
     if not relay.noted:
-        return ""
+        return "", {}
     tips = ledger_tips(repository)
     refs = {layout.LEDGERS + writer: tips[writer] for writer in relay.noted if writer in tips}
-    done = push_refs(repository, remote, refs)
-    # Who is further on there needs nothing of us.
-    relay.note(done=relay.noted)
+    there = list_remote(repository, remote, f"{layout.LEDGERS}*")
+    done = push_refs(repository, remote, {ref: tip for ref, tip in refs.items() if there.get(ref) != tip})
+    # Where the remote has another version, its writer has been there, and a fetch takes in what that lacks.
+    refused = {ref: why for ref, why in done.refused.items() if ref not in there}
+    relay.note(done=[writer for writer in relay.noted if layout.LEDGERS + writer not in refused])
     passed = len(done.done)
-    return f"passed on {passed:,} {'ledger' if passed == 1 else 'ledgers'} that came in a bundle" if passed else ""
+    note = f"passed on {passed:,} {'ledger' if passed == 1 else 'ledgers'} that nobody had pushed" if passed else ""
+    return note, refused

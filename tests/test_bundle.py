@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gittrack.errors import RepositoryError, UsageError
+from gittrack.ledger import layout
 from gittrack.project import Project
 from tests.data.conftest import Bench, bench, large  # noqa: F401  a fixture
 from tests.helpers import Repo
@@ -149,3 +150,11 @@ def test_several_bundles_before_it_and_only_what_is_new_counts(
     assert (nothing.returncode, "has all of them" in nothing.stderr) == (2, True)
     none = bench.repo.gittrack("bundle", "create", names[3], "-e", "nosuch", check=False)
     assert "there are no such runs" in none.stderr
+
+
+def test_what_a_killed_one_left_goes_with_the_next(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
+    bench.run("a")
+    part = f"{layout.PART}999999999-0011aabb"
+    bench.repo.git("update-ref", part, "HEAD")
+    bench.project.create_bundle(tmp_path / "a.bundle", "name = a")
+    assert part not in bench.repo.git("for-each-ref", "--format=%(refname)")

@@ -119,7 +119,10 @@ def _purge(app: App, runs: tuple[str, ...], reason: str, push: bool, remote: str
         )
         return
     if done is not None:
-        app.console.line(f"purged {counted(len(done.runs), 'run')}, {counted(done.objects, 'object')} of git gone")
+        what = f"purged {counted(len(done.runs), 'run')}" if done.runs else "took what earlier purges had left"
+        app.console.line(f"{what}, {counted(done.objects, 'object')} of git gone")
+        if done.waiting:
+            app.console.note("a run is active, so their objects stay; 'gittrack gc --purge' takes them when it is over")
         for run, refs in done.reached.items():
             few = ", ".join(refs[:3]) + (f" and {len(refs) - 3:,} more" if len(refs) > 3 else "")
             app.console.note(f"run {run[:8]} can still be reached from {escape(few)}")

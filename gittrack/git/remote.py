@@ -78,7 +78,8 @@ def push_refs(
         options = ("--porcelain", "--no-verify", *(["--atomic", *held] if held else []))
         words = ("push", *_progress(), *options, "--", remote, *(f"{commit}:{ref}" for ref, commit in part))
         answer = repository.watch(*words, env=_asking())
-        lines = [line.split("\t") for line in answer.stdout.decode("utf-8", "replace").splitlines()]
+        # Not splitlines: a ref may hold what Unicode calls the end of a line.
+        lines = [os.fsdecode(line).split("\t") for line in answer.stdout.split(b"\n")]
         answers = [line for line in lines if len(line) == 3]
         if answer.returncode != 0 and not answers:
             raise _failed(answer, f"push to {remote}", "push", remote)

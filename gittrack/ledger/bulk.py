@@ -105,7 +105,7 @@ def import_runs(
                 for one in streams:
                     one.settle()
                 moved(repository, expected, tip)
-                return Imported(runs.count - runs.passed_over, pages.count, tip, runs.passed_over)
+                return Imported(runs.made, pages.count, tip, runs.passed_over)
             except RefConflict:
                 # Another process of this clone folded or imported: the same pages, on top of what it made.
                 time.sleep(random.uniform(0, 0.02) * (tries + 1))
@@ -192,7 +192,8 @@ class _Runs:
         self._code = lru_cache(maxsize=1024)(self._find_code)
         self._unknown: _Code | None = None
         self.ids = _Ids()
-        self.count = 0
+        # Items that were seen, and runs that were made of them.
+        self.count = self.made = 0
 
     def members(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Member]:
         for item in items:
@@ -250,7 +251,9 @@ class _Runs:
             return None
         if self._is_purged(run_id):
             return None
-        mark = _FIRST + self.count % _MANY
+        # By what was made: a mark of a member that waits for its page must not come again, however many were passed over.
+        mark = _FIRST + self.made % _MANY
+        self.made += 1
         self._stream.commit(
             mark,
             [code.parent],

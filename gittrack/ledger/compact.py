@@ -12,7 +12,7 @@ from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import Purge, all_members, ledger_tips, page_ids, purges_of
+from gittrack.ledger.chain import Purge, all_members, ledger_tips, page_ids, purges_of, read_pages
 from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import read_page_members
 from gittrack.ledger.page import Member, write_pages
@@ -48,7 +48,9 @@ def merge_ledgers(
     limit = (time.time() if now is None else now) - idle_days * _DAY
     tips = {name: tip for name, tip in ledger_tips(repository).items() if name != writer}
     dead = {name: tip for name, tip in tips.items() if _written(repository, tip) < limit}
-    refused: dict[str, str] = {}
+    contents = {name: next(iter(read_pages(repository, [tip]))) for name, tip in dead.items()}
+    refused = {name: str(one[1]) for name, one in contents.items() if isinstance(one, tuple)}
+    dead = {name: tip for name, tip in dead.items() if name not in refused}
     there: Mapping[str, str] = {}
     if remote is not None:
         there = list_remote(repository, remote, f"{layout.LEDGERS}*")

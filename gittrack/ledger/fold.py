@@ -64,6 +64,7 @@ def fold(
             fresh = {run: commits for run, commits in fresh.items() if run not in purged}
         members, damaged = _members(repository, fresh, known)
         members += [one for one in extra if one.commit not in known.commits]
+        members = list({one.commit: one for one in members}.values())
         dropped = _surplus(repository, known, members) if drop else {}
         if not members and not dropped and not purges:
             return Folded(ledger, tip, 0, 0, damaged)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gittrack.domain.names import ID_LENGTH
-from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed, RefConflict
+from gittrack.domain.names import ID_LENGTH, check_experiment
+from gittrack.errors import CorruptRecord, GitFailed, InvalidName, PurgeNotPushed, RefConflict
 from gittrack.git.objects import Signature
 from gittrack.git.packs import adopt, all_packs
 from gittrack.git.refs import RefChange, change_refs
@@ -23,7 +23,7 @@ from gittrack.ledger.page import Member
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, read_lines, read_members
 from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines
-from gittrack.ledger.writer import Writer
+from gittrack.ledger.writer import Writer, is_writer
 
 _TRIES = 5
 
@@ -67,9 +67,11 @@ def take_in(
     for tries in range(_TRIES):
         here = repository.list_refs(layout.RUNS)
         there = list_remote(repository, remote, f"{layout.RUNS}*")
+        refused = _misplaced(there)
+        there = {ref: tip for ref, tip in there.items() if ref not in refused}
         wanted = _wanted(repository, here, there, layout.LEDGERS + writer.name, known)
         if not wanted:
-            return Taken()
+            return Taken(refused=refused)
         token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/"
         arrived = [
             Arrived(ref, tip, here.get(ref), f"{token}{number}") for number, (ref, tip) in enumerate(wanted.items())
@@ -88,7 +90,9 @@ def take_in(
         fetched = repository.list_refs(token)
         arrived = [one._replace(there=fetched[one.place]) for one in arrived if one.place in fetched]
         try:
-            return _merge(repository, writer, author, arrived, known)
+            taken = _merge(repository, writer, author, arrived, known)
+            taken.refused.update(refused)
+            return taken
         except RefConflict:
             if tries + 1 == _TRIES:
                 raise
@@ -108,7 +112,12 @@ def _clean(repository: Repository) -> None:
 
 
 def _is_at_work(ref: str) -> bool:
-    pid = ref[len(layout.INCOMING) :].partition("-")[0]
+    return process_lives(ref[len(layout.INCOMING) :])
+
+
+def process_lives(token: str) -> bool:
+    """Whether the process whose number a name of ours begins with is there, and is another one than this."""
+    pid = token.partition("-")[0]
     try:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):
@@ -116,6 +125,22 @@ def _is_at_work(ref: str) -> bool:
     except PermissionError:
         return True
     return int(pid) != os.getpid()
+
+
+def _misplaced(there: Iterable[str]) -> dict[str, str]:
+    """Refs that nobody's gittrack makes, and that could lie in the way of others here."""
+    found = {}
+    for ref in there:
+        named = layout.parse_run_ref(ref)
+        if ref.startswith(layout.LEDGERS):
+            if not is_writer(ref[len(layout.LEDGERS) :]) and not ref.startswith(layout.PART):
+                found[ref] = "no ledger can have that name; whoever keeps the remote may take it away"
+        elif named is not None:
+            try:
+                check_experiment(named[0])
+            except InvalidName as error:
+                found[ref] = f"{error}; whoever keeps the remote may take it away"
+    return found
 
 
 def _wanted(

@@ -11,12 +11,12 @@ from gittrack.git.refs import RefChange
 from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import ledger_tips, page_ids
+from gittrack.ledger.chain import PageContent, ledger_tips, page_ids, read_pages
 from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import fetched, follow, read_page_members
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage
-from gittrack.ledger.writer import Writer
+from gittrack.ledger.writer import Writer, is_writer
 
 _TRIES = 5
 
@@ -123,7 +123,9 @@ def send_alone(repository: Repository, remote: str, heads: Mapping[str, str]) ->
 
 def send_all_ledgers(repository: Repository, remote: str) -> Sent:
     """Every ledger that is here, for a new host or a mirror; one that is further on there stays."""
-    refs = {layout.LEDGERS + writer: tip for writer, tip in ledger_tips(repository).items()}
+    refs = {layout.LEDGERS + writer: tip for writer, tip in ledger_tips(repository).items() if is_writer(writer)}
+    pages = {ref: next(iter(read_pages(repository, [tip]))) for ref, tip in refs.items()}
+    refs = {ref: tip for ref, tip in refs.items() if isinstance(pages[ref], PageContent)}
     there = list_remote(repository, remote, f"{layout.LEDGERS}*")
     done = push_refs(repository, remote, {ref: tip for ref, tip in refs.items() if there.get(ref) != tip})
     return Sent(done.done, done.refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed
@@ -13,9 +13,10 @@ from gittrack.git.refs import RefChange
 from gittrack.git.remote import list_remote, push_refs
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import PageContent, Purge, page_ids, read_pages
+from gittrack.ledger.chain import PageContent, Purge, page_ids, purges_of, read_pages
 from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import fetched, only_purged_is_missing
+from gittrack.ledger.notes import Note
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, page_lines
@@ -25,7 +26,10 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge did: the ledger before and after, objects whose bytes are gone, and refs that still reach a run, by its id."""
+    """What a purge did: the ledger before and after, objects whose bytes are gone, and refs that still reach a run, by its id.
+
+    `waiting`: objects stay until no run is active, and a purge comes again.
+    """
 
     ledger: str
     before: str | None
@@ -33,6 +37,13 @@ class Purged:
     objects: int
     runs: tuple[str, ...] = ()
     reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    waiting: bool = False
+
+
+class Unfreed(Note):
+    """Commits that purges took out of reach, and whose objects nobody has taken away yet."""
+
+    name = "purging"
 
 
 def purge(
@@ -45,24 +56,11 @@ def purge(
     """
     folded = fold(repository, writer, author)
     ledger = folded.ledger
-    pages = [] if folded.tip is None else page_ids(repository, folded.tip)[0]
-    contents = [one for one in read_pages(repository, pages) if isinstance(one, PageContent)]
-    if len(contents) != len(pages):
-        raise CorruptRecord(f"{ledger} cannot be read whole; run 'gittrack fsck' and mend it first")
-    first = next((at for at, one in enumerate(contents) if _has(repository, one, runs)), len(contents))
     of = _commits_of(repository, runs)
-    old = {one.page.commit for one in contents[first:]}
-    kept: list[Member] = []
-    purges = [purge for one in contents[first:] for purge in one.purges]
-    for one in contents[first:]:
-        for member, run in _members(repository, one):
-            if run not in runs:
-                kept.append(member)
     now = time.time()
-    purges += [Purge(run, author.identity, now, reason) for run in sorted(runs)]
     batch = ObjectBatch(repository)
-    base = contents[first - 1].page.commit if first else None
-    new = write_pages(batch, writer, base, kept, author, purges=purges)
+    purges = [Purge(run, author.identity, now, reason) for run in sorted(runs)]
+    new, old = _without(repository, batch, writer, folded.tip, author, purges)
     # Where plain `git fetch` put this ledger as it was; one that has more than ours stays.
     refs = {
         ref: tip
@@ -71,13 +69,46 @@ def purge(
     }
     of.update({tip: named[1] for ref, tip in refs.items() if (named := layout.parse_run_ref(ref)) is not None})
     changes = [RefChange(ledger, new, folded.tip), *(RefChange(ref, None, tip) for ref, tip in refs.items())]
+    # Before: when nothing leads to them any more, who was interrupted would not find them again.
+    Unfreed(repository).note([*of, *old])
     publish(repository, batch, changes, "gittrack: purge")
-    started = time.time()
     there = _still_reached(repository, of)
-    objects = 0
-    if free:
-        objects = rewrite_without(repository, _only_of(repository, [*of, *old]), before=started)
-    return Purged(ledger, folded.tip, new, objects, tuple(sorted(runs)), there)
+    objects = free_purged(repository) if free else 0
+    return Purged(ledger, folded.tip, new, objects, tuple(sorted(runs)), there, waiting=not free)
+
+
+def free_purged(repository: Repository) -> int:
+    """Take away the objects that purges have left and nothing reaches; returns how many. Nobody may be recording."""
+    unfreed = Unfreed(repository)
+    started = time.time()
+    objects = rewrite_without(repository, _only_of(repository, _present(repository, unfreed.noted)), before=started)
+    # What another writer's ledger or a git tag still has stays noted, for the day on which that is gone too.
+    here = set(_present(repository, unfreed.noted))
+    unfreed.note(done={one for one in unfreed.noted if one not in here})
+    return objects
+
+
+def _present(repository: Repository, commits: Sequence[str]) -> list[str]:
+    script = "".join(f"{one}\n" for one in commits).encode("ascii")
+    listed = repository.git("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=script) if commits else b""
+    return [line[:-7].decode("ascii") for line in listed.splitlines() if line.endswith(b" commit")]
+
+
+def _without(
+    repository: Repository, batch: ObjectBatch, writer: str, tip: str | None, author: Signature, purges: Sequence[Purge]
+) -> tuple[str, set[str]]:
+    """The ledger anew, without the runs of some purges and with their notes; and the pages that it replaces."""
+    runs = {one.run for one in purges}
+    pages = [] if tip is None else page_ids(repository, tip)[0]
+    contents = [one for one in read_pages(repository, pages) if isinstance(one, PageContent)]
+    if len(contents) != len(pages):
+        raise CorruptRecord(f"the ledger {writer} cannot be read whole; run 'gittrack fsck' and mend it first")
+    first = next((at for at, one in enumerate(contents) if _has(repository, one, runs)), len(contents))
+    kept = [member for one in contents[first:] for member, run in _members(repository, one) if run not in runs]
+    said = [purge for one in contents[first:] for purge in one.purges]
+    base = contents[first - 1].page.commit if first else None
+    new = write_pages(batch, writer, base, kept, author, purges=[*said, *purges])
+    return new, {one.page.commit for one in contents[first:]}
 
 
 def still_here(repository: Repository, writer: str, runs: Collection[str]) -> set[str]:
@@ -151,7 +182,12 @@ def _only_of(repository: Repository, commits: Iterable[str]) -> set[str]:
     unique = list(dict.fromkeys(commits))
     for at in range(0, len(unique), _AT_ONCE):
         script = "".join(f"{one}\n" for one in unique[at : at + _AT_ONCE]).encode("ascii")
-        listed = repository.git("rev-list", "--objects", "--stdin", "--not", "--all", stdin=script)
+        words = ("rev-list", "--objects", "--missing=allow-any")
+        try:
+            listed = repository.git(*words, "--stdin", "--not", "--all", stdin=script)
+        except GitFailed:
+            # Somebody who was interrupted took a part of them away: then each by itself.
+            listed = repository.git(*words, "--no-walk", "--stdin", stdin=script)
         found.update(line.split(b" ", 1)[0].decode("ascii") for line in listed.splitlines())
     # What comes after `--not` hides only its own commits and the trees at the edge: a file that another run has too is there still.
     return found - reached(repository, found)
@@ -168,12 +204,12 @@ class PushedPurge:
     removed: tuple[str, ...] = ()
 
 
-def push_purged(repository: Repository, remote: str, writer: str) -> PushedPurge:
+def push_purged(repository: Repository, remote: str, writer: str, author: Signature) -> PushedPurge:
     """Put a ledger that was written anew in the place of the one on the remote, and take refs of purged runs away there.
 
     Raises PurgeNotPushed when the remote has something else that is not here, changed meanwhile, or does not allow it; GitFailed.
     """
-    return PushedPurge(_replace_ledger(repository, remote, writer), _remove_refs(repository, remote))
+    return PushedPurge(_replace_ledger(repository, remote, writer, author), _remove_refs(repository, remote))
 
 
 def _remove_refs(repository: Repository, remote: str) -> tuple[str, ...]:
@@ -192,8 +228,10 @@ def _remove_refs(repository: Repository, remote: str) -> tuple[str, ...]:
     return tuple(there)
 
 
-def _replace_ledger(repository: Repository, remote: str, writer: str) -> bool:
+def _replace_ledger(repository: Repository, remote: str, writer: str, author: Signature) -> bool:
     """Only if nothing but purged runs goes with that; a purge that added to the ledger alone is pushed as any push is.
+
+    What was purged there and is not known here, as where this clone was restored from a backup, is purged here too.
 
     False when the remote has it all.
     """
@@ -208,6 +246,17 @@ def _replace_ledger(repository: Repository, remote: str, writer: str) -> bool:
             raise PurgeNotPushed(f"{remote} did not take the note of the purge ({sent.refused[ledger]}); push again")
         return True
     with fetched(repository, remote, ledger) as theirs:
+        known = purges_of(repository, tip)
+        unknown = [one for run, one in purges_of(repository, theirs).items() if run not in known]
+        if unknown:
+            batch = ObjectBatch(repository)
+            new, old = _without(repository, batch, writer, tip, author, unknown)
+            gone = {one.run for one in unknown}
+            refs = {ref: one for ref, one in repository.list_refs(layout.RUNS).items() if _names(ref, gone)}
+            Unfreed(repository).note([*_commits_of(repository, gone), *old])
+            changes = [RefChange(ledger, new, tip), *(RefChange(ref, None, one) for ref, one in refs.items())]
+            publish(repository, batch, changes, "gittrack: purge")
+            tip = new
         if not only_purged_is_missing(repository, tip, theirs):
             raise PurgeNotPushed(
                 f"{remote} has more of the ledger {writer} than was purged here; 'gittrack push' first, then again"

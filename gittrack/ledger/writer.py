@@ -11,11 +11,17 @@ from typing import NamedTuple
 
 from gittrack.errors import SettingsError
 from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.ledger.notes import Relay
 
 VARIABLE = "GITTRACK_WRITER"
 _SETTING = "gittrack.writer"
 # A part of a ref's name, and nothing that a file system or a shell reads otherwise.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+# A ledger of this name is a part of others, made for a bundle (docs/formats/bundle.md).
+_PART = layout.PART[len(layout.LEDGERS) :]
 
 
 class Writer(NamedTuple):
@@ -32,12 +38,18 @@ def current_writer(repository: Repository, environ: Mapping[str, str]) -> Writer
     """
     for place, given in ((VARIABLE, environ.get(VARIABLE)), (_SETTING, repository.setting(_SETTING))):
         if given:
-            if not _NAME.fullmatch(given):
+            if not is_writer(given):
                 raise SettingsError(
-                    f"{place} is {given!r}, and a writer's name has at most 64 letters, digits, '-' or '_'; choose another"
+                    f"{place} is {given!r}, and a writer's name has at most 64 letters, digits, '-' or '_', and does not "
+                    f"begin with {_PART}; choose another"
                 )
             return Writer(given, True)
     return Writer(_own(repository), False)
+
+
+def is_writer(name: str) -> bool:
+    """Whether somebody can be called that."""
+    return _NAME.fullmatch(name) is not None and not name.startswith(_PART)
 
 
 def renew_writer(repository: Repository) -> Writer:
@@ -57,7 +69,9 @@ def _own(repository: Repository) -> str:
             name, _, known = path.read_text(encoding="ascii").strip().partition(" ")
             if known == mark and _NAME.fullmatch(name):
                 return name
-            # Copied, restored or moved to another disk: what it was copied from may go on writing.
+            # Copied, restored or moved to another disk: what it was copied from may go on writing, or be gone for good.
+            if is_writer(name):
+                Relay(repository).note([name])
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass

@@ -466,6 +466,15 @@ def test_what_is_here_is_passed_over_and_something_else_refused(repo: Repo) -> N
     assert sorted(one["name"] for one in repo.gittrack_json("ls")) == ["run-1", "run-2", "run-3"]
 
 
+def test_many_that_are_here_already_come_between_two_new_ones(repo: Repo) -> None:
+    known = [item(number, metrics={}, params={}) for number in range(1, 2 * layout.PAGE_MEMBERS)]
+    ledger(repo).import_runs(known)
+    done = ledger(repo).import_runs([item(9001), *known, item(9002)])
+    assert (done.runs, done.passed_over) == (2, len(known))
+    assert [repo.gittrack_json("show", f"{number:032x}")["name"] for number in (9001, 9002)] == ["run-9001", "run-9002"]
+    assert repo.gittrack("fsck").returncode == 0
+
+
 def test_what_was_deleted_for_good_does_not_come_back(repo: Repo) -> None:
     ledger(repo).import_runs([item(1), item(2)])
     repo.gittrack("gc", "--purge", "run-1")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gittrack.errors import PurgeNotPushed
+import gittrack.ledger.purge
+import gittrack.share
+from gittrack.errors import PurgeNotPushed, SettingsError, UsageError
 from gittrack.git.objects import ObjectBatch
 from gittrack.ledger import layout
-from gittrack.ledger.chain import PageContent, page_ids, read_pages
+from gittrack.ledger.chain import PageContent, all_purges, page_ids, read_pages
 from gittrack.ledger.fsck import Problem, fsck
 from gittrack.project import Project
 from gittrack.share import Shared
@@ -207,6 +211,112 @@ def test_a_backup_does_not_bring_back_what_was_purged_since(team: list[Repo], tm
     assert secret not in second.git("log", "--format=%B", *ledgers(first).values())
 
 
+def test_a_backup_that_purges_keeps_what_was_purged_since(team: list[Repo], tmp_path: Path) -> None:
+    first, second, _ = team
+    secret, other = add(first, "secret"), add(first, "other")
+    add(first, "third")
+    push(first)
+    copied(first, tmp_path / "backup", image=True)
+    opened(first).purge([secret])
+    assert opened(first).push_purged().replaced
+    shutil.rmtree(first.path)
+    copied(Repo(tmp_path / "backup"), first.path, image=True)
+    opened(first).purge([other])
+    assert opened(first).push_purged().replaced
+    fetch(second)
+    assert names(first) == names(second) == {"third"}
+    assert all_purges(opened(second).repo).keys() == {secret, other}
+    assert secret not in first.git("for-each-ref", "--format=%(refname)")
+    assert problems(first) == problems(second) == []
+
+
+def test_jobs_that_share_a_name_and_purge_at_once(team: list[Repo], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = team
+    monkeypatch.setenv("GITTRACK_WRITER", "ci")
+    one, two = add(first, "one"), add(first, "two")
+    add(first, "three")
+    push(first)
+    fetch(second)
+    opened(second).purge([one])
+    assert opened(second).push_purged().replaced
+    opened(first).purge([two])
+    assert opened(first).push_purged().replaced
+    monkeypatch.delenv("GITTRACK_WRITER")
+    fetch(third)
+    monkeypatch.setenv("GITTRACK_WRITER", "ci")
+    fetch(second)
+    push(second)
+    assert names(first) == names(second) == names(third) == {"three"}
+
+
+def test_a_clone_that_was_moved_shares_what_only_its_ledger_has(team: list[Repo], tmp_path: Path) -> None:
+    first, second, _ = team
+    add(first, "folded")
+    only_folded(first)
+    name = writer(first)
+    moved = copied(first, tmp_path / "moved")
+    shutil.rmtree(first.path)
+    assert "passed on 1 ledger" in push(moved).note
+    assert writer(moved) != name
+    assert push(moved).note == ""
+    fetch(second)
+    assert names(second) == {"folded"}
+
+
+def test_a_ledger_that_a_remote_refused_is_passed_on_later(team: list[Repo], tmp_path: Path) -> None:
+    first, second, third = team
+    add(first, "one")
+    opened(first).create_bundle(tmp_path / "file")
+    opened(second).apply_bundle(tmp_path / "file")
+    hook = tmp_path / "remote.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert opened(second).push(data=False).refused.keys() == {layout.LEDGERS + writer(first)}
+    hook.unlink()
+    push(second)
+    fetch(third)
+    assert names(third) == {"one"}
+
+
+def test_a_run_that_ends_while_a_push_loses_a_race_waits_for_the_next(
+    team: list[Repo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = team
+    monkeypatch.setenv("GITTRACK_WRITER", "ci")
+    add(first, "begun")
+    send = gittrack.share.send
+
+    def beaten(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(gittrack.share, "send", send)
+        add(second, "faster")
+        push(second)
+        add(first, "ended meanwhile")
+        return send(*arguments, **options)
+
+    monkeypatch.setattr(gittrack.share, "send", beaten)
+    push(first)
+    fetch(third)
+    assert names(third) == {"begun", "faster"}
+    push(first)
+    fetch(third)
+    assert names(third) == {"begun", "faster", "ended meanwhile"}
+
+
+def test_an_experiment_with_what_unicode_calls_a_line_end(team: list[Repo]) -> None:
+    first, second, _ = team
+    run = add(first, "one", experiment="ex\u2028p")
+    done = opened(first).push(data=False, experiment="ex\u2028p")
+    assert [one.id for one in done.runs] == [run]
+    fetch(second)
+    assert names(second) == {"one"}
+
+
+def test_a_name_that_parts_of_ledgers_have_is_nobodys(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITTRACK_WRITER", "part-time")
+    with pytest.raises(SettingsError, match="does not begin with part-"):
+        writer(repo)
+
+
 def test_jobs_that_share_a_name_go_on_from_each_other(team: list[Repo], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = team
     monkeypatch.setenv("GITTRACK_WRITER", "ci")
@@ -331,6 +441,29 @@ def test_the_bytes_of_a_purged_run_are_gone(repo: Repo) -> None:
     assert not any("tarantula" in repo.git("cat-file", "-p", line.split()[0]) for line in objects)
 
 
+@pytest.mark.parametrize("after", ["a kill", "others recorded"])
+def test_what_a_purge_left_goes_with_the_next(repo: Repo, monkeypatch: pytest.MonkeyPatch, after: str) -> None:
+    secret = add(repo, "secret", description="the password is tarantula")
+    add(repo, "other")
+    opened(repo).pack()
+    commit = str(opened(repo).get_run(secret).commit)
+    with monkeypatch.context() as patch:
+        if after == "a kill":
+            patch.setattr(gittrack.ledger.purge, "_still_reached", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                opened(repo).purge([secret])
+        else:
+            patch.setattr(Project, "live", lambda _: [object()])
+            assert opened(repo).purge([secret]).waiting
+    assert repo.git("cat-file", "-t", commit).strip() == "commit"
+    done = opened(repo).purge([])
+    assert (done.runs, done.objects > 0, done.waiting) == ((), True, False)
+    assert repo.git("cat-file", "-t", commit, check=False) == ""
+    with pytest.raises(UsageError, match="nothing is here"):
+        opened(repo).purge([])
+    assert problems(repo) == []
+
+
 def test_a_purge_travels_and_no_clone_brings_the_run_back(team: list[Repo]) -> None:
     first, second, third = team
     secret = add(first, "secret")
@@ -432,6 +565,32 @@ def test_merging_carries_purges_along_and_no_purged_run(team: list[Repo]) -> Non
     push(second)
     fetch(Repo(fourth))
     assert names(Repo(fourth)) == set()
+
+
+def test_what_is_no_ledger_keeps_no_other_from_being_merged(team: list[Repo]) -> None:
+    first, second, _ = team
+    add(second, "left")
+    push(second)
+    fetch(first)
+    first.git("update-ref", f"{layout.LEDGERS}junk", "HEAD")
+    done = opened(first).merge_ledgers(idle_days=-1, local=True)
+    assert (done.ledgers, list(done.refused)) == ((writer(second),), ["junk"])
+    opened(first).mirror()
+    assert "junk" not in ledgers(first)
+
+
+@pytest.mark.parametrize("ref", [f"{layout.RUNS}digits/{'a' * 32}/{'b' * 32}", f"{layout.LEDGERS}{{writer}}/sub"])
+def test_odd_refs_of_a_remote_keep_nobody_from_fetching(team: list[Repo], ref: str) -> None:
+    first, second, _ = team
+    add(first, "mine", id="a" * 32)
+    push(first)
+    add(second, "new")
+    push(second)
+    odd = ref.format(writer=writer(second) + "x")
+    second.git("push", "--quiet", "origin", f"HEAD:{odd}")
+    done = opened(first).fetch(data=False)
+    assert list(done.refused) == [odd]
+    assert names(first) == {"mine", "new"}
 
 
 def test_a_ledger_that_somebody_wrote_to_meanwhile_is_left(team: list[Repo]) -> None:
