@@ -241,11 +241,11 @@ def _take_ledger(repository: Repository, one: Arrived, changes: list[RefChange])
         if ref.rpartition("/")[2] == name and not page_ids(repository, one.there, {tip})[1]
     }
     rewritten = [tip for tip in tracked.values() if not page_ids(repository, tip, {one.there})[1]]
-    if one.here is not None:
+    # That it went on is nearly always so, and found at once; the other way round goes through all pages to say no.
+    if one.here is not None and not page_ids(repository, one.there, {one.here})[1]:
         if page_ids(repository, one.here, {one.there})[1]:
             return [], []
-        if not page_ids(repository, one.there, {one.here})[1]:
-            rewritten.append(one.here)
+        rewritten.append(one.here)
     changes.append(RefChange(one.ref, one.there, one.here))
     if not rewritten:
         return [], []
