@@ -15,10 +15,13 @@
     │   ├── RefConflict              a ref is not what we expected
     │   ├── AlreadyRecorded          the run is a commit already; knows it
     │   ├── PurgeNotPushed           a remote still has what was purged here
+    │   ├── NotSigned                git could not sign, with the user's own settings
     │   └── CorruptRecord            an object, journal or record that cannot be read
     ├── FormatTooNew                 written by a newer gittrack
     ├── UnknownRun                   no such run, or none that matches
     │   └── AmbiguousRun             several; knows the candidates
+    ├── UnknownModel                 no such model, version, stage or alias (also a LookupError)
+    ├── LostRace                     somebody else changed the model first
     ├── RunClosed                    the run is finished already
     ├── RunBusy                      the run is active elsewhere
     ├── MissingExtra                 an optional dependency is not installed
@@ -51,9 +54,11 @@ __all__ = [
     "GittrackError",
     "InvalidName",
     "InvalidValue",
+    "LostRace",
     "MissingExtra",
     "NoCommitYet",
     "NotARepository",
+    "NotSigned",
     "ObjectMissing",
     "OnlyCopy",
     "PurgeNotPushed",
@@ -64,6 +69,7 @@ __all__ = [
     "RunClosed",
     "SettingsError",
     "SourceChanged",
+    "UnknownModel",
     "UnknownRun",
     "UsageError",
 ]
@@ -133,6 +139,10 @@ class PurgeNotPushed(RepositoryError):
     pass
 
 
+class NotSigned(RepositoryError):
+    pass
+
+
 class RefConflict(RepositoryError):
     pass
 
@@ -164,6 +174,14 @@ class AmbiguousRun(UnknownRun):
     def __init__(self, message: str, candidates: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
+
+
+class UnknownModel(GittrackError, LookupError):
+    pass
+
+
+class LostRace(GittrackError):
+    pass
 
 
 class RunClosed(GittrackError):

@@ -129,6 +129,17 @@ class ObjectBatch:
         one.message = message.encode("utf-8", "replace")
         return self._add(one)
 
+    def tag(self, *, target: str, name: str, tagger: Signature, message: str) -> str:
+        """An annotated tag of a commit."""
+        from dulwich.objects import Commit, Tag
+
+        one = Tag()
+        one.object = (Commit, _raw(target))
+        one.name = name.encode("utf-8")
+        one.tagger, one.tag_time, one.tag_timezone = identity_bytes(tagger), tagger.time, tagger.zone
+        one.message = message.encode("utf-8", "replace")
+        return self._add(one)
+
     def write(self) -> None:
         """Put every object into the store; raises OSError when the world does not allow it.
 

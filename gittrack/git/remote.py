@@ -72,6 +72,8 @@ def push_refs(
     refused: dict[str, str] = {}
     wanted = list(refs.items())
     held = [f"--force-with-lease={ref}:{old}" for ref, old in (leases or {}).items()]
+    if held and len(wanted) > _AT_ONCE:
+        raise ValueError(f"{len(wanted)} refs do not fit into one push, and it is to be all or nothing")
     for at in range(0, len(wanted), _AT_ONCE):
         part = wanted[at : at + _AT_ONCE]
         # Ours are not the user's branches: their pre-push hook has nothing to say about them.
@@ -90,6 +92,14 @@ def push_refs(
             else:
                 done.append(name)
     return Pushed(tuple(done), refused)
+
+
+def create_refs(repository: Repository, remote: str, refs: Mapping[str, str]) -> Pushed:
+    """Objects to refs that the remote must not have yet, all of them or none: who comes second changes nothing there.
+
+    git alone would let a ref outside `refs/tags` move on where the one tag is on a descendant of the other's commit.
+    """
+    return push_refs(repository, remote, refs, leases=dict.fromkeys(refs, ""))
 
 
 def _failed(done: subprocess.CompletedProcess[bytes], what: str, command: str, remote: str) -> GitFailed:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from gittrack.errors import SettingsError
-from gittrack.settings.schema import SCHEMA, nearest, takes_several
+from gittrack.settings.schema import SCHEMA, takes_several
 from gittrack.settings.values import (
     ArtifactSettings,
     EnvironmentSettings,
@@ -20,6 +20,7 @@ from gittrack.settings.values import (
     RunSettings,
     Settings,
 )
+from gittrack.settings.words import nearest
 
 if TYPE_CHECKING:
     import yaml

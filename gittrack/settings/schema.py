@@ -7,13 +7,14 @@ ValueError with the rest of a sentence that begins with the key: "must be true o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from gittrack.domain.names import check_experiment
 from gittrack.settings.values import Goal, Retention
+from gittrack.settings.words import nearest
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
@@ -38,19 +39,6 @@ class Setting:
     def git_key(self) -> str:
         """git allows no underscore in its keys."""
         return "gittrack." + self.key.replace("_", "-")
-
-
-def nearest(text: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: the right one, or all there are."""
-    # Only a mistake needs it, and the import takes milliseconds.
-    from difflib import get_close_matches
-
-    names = list(known)
-    near = get_close_matches(text, names, n=1)
-    if not near:
-        last = {name.rpartition(".")[2]: name for name in names}
-        near = [last[one] for one in get_close_matches(text.rpartition(".")[2], list(last), n=1)]
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
 
 
 # --- readers

@@ -1,0 +1,227 @@
+"""Reading the registry: from refs to models, with everything that cannot be trusted named and left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from gittrack.domain.version import Version
+from gittrack.errors import CorruptRecord, FormatTooNew, InvalidName, UnknownModel
+from gittrack.git.repository import Repository
+from gittrack.registry.event import Event, read_event
+from gittrack.registry.state import Model, fold
+from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, parse_sequence, parse_tag, sequence_ref
+
+_CACHE = "registry.json"
+_CACHE_FORMAT = 1
+
+
+class Finding(NamedTuple):
+    """A ref of the registry that cannot be trusted, and why."""
+
+    ref: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All models by name, and what was left out of them."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def get(self, name: str) -> Model:
+        """Raises UnknownModel, with the nearest name."""
+        if name in self.models:
+            return self.models[name]
+        near = get_close_matches(name, self.models, n=1)
+        known = ", ".join(sorted(self.models)[:8])
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {known}" if known else ""
+        raise UnknownModel(
+            f"there is no model {name!r}; {hint or 'register one first: gittrack model register NAME RUN'}"
+        )
+
+
+def read_registry(repository: Repository) -> Registry:
+    """Every model of this repository."""
+    refs = _refs(repository)
+    if not refs:
+        return Registry()
+    key = hashlib.sha256("".join(f"{ref} {object_id}\n" for ref, object_id in refs.items()).encode()).hexdigest()
+    events, findings = _cached(repository, key) or _read(repository, refs, key)
+    by_model: dict[str, list[Event]] = {}
+    for event in events:
+        by_model.setdefault(event.model, []).append(event)
+    models = {name: fold(name, by_model[name]) for name in sorted(by_model)}
+    strange = [
+        Finding(_ref_of(event), f"it cannot have happened: {reason}")
+        for model in models.values()
+        for event, reason in model.strange
+    ]
+    return Registry(models, (*findings, *strange))
+
+
+def _refs(repository: Repository) -> dict[str, str]:
+    """The registry's refs and the objects that they hold, of whatever kind."""
+    listed = repository.list_refs(TAGS, SEQUENCE)
+    return {ref: one for ref, one in listed.items() if ref.startswith(SEQUENCE) or parse_tag(ref[len(TAGS) :])}
+
+
+def _ref_of(event: Event) -> str:
+    return f"{TAGS}{event.tag}" if has_tag(event.action) else sequence_ref(event.model, event.number)
+
+
+# --- from objects
+
+
+def _read(repository: Repository, refs: Mapping[str, str], key: str) -> tuple[list[Event], list[Finding]]:
+    read: dict[str, Event | str] = {}
+    for name, kind, data in repository.read_objects(dict.fromkeys(refs.values())):
+        read[name] = _event(name, kind, data)
+    events, findings = _judge(refs, read)
+    _remember(repository, key, events, findings)
+    return events, findings
+
+
+def _event(object_id: str, kind: str, data: bytes) -> Event | str:
+    if kind != "tag":
+        return (
+            "it is a lightweight tag, or points to no tag at all"
+            if kind in ("commit", "tree", "blob")
+            else f"it is {kind}"
+        )
+    try:
+        return read_event(object_id, data)
+    except (CorruptRecord, FormatTooNew) as error:
+        return str(error)
+
+
+def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[list[Event], list[Finding]]:
+    """Which events count: those whose ref is the one that they say, in the order of their numbers."""
+    findings: list[Finding] = []
+    numbered: dict[str, dict[int, Event]] = {}
+    tagged: dict[str, Event] = {}
+    for ref, object_id in refs.items():
+        event = read[object_id]
+        if isinstance(event, str):
+            findings.append(Finding(ref, event))
+        elif ref.startswith(SEQUENCE):
+            if parse_sequence(ref) == (event.model, event.number):
+                numbered.setdefault(event.model, {})[event.number] = event
+            else:
+                findings.append(Finding(ref, f"it holds event {event.number} of {event.model}: somebody moved it"))
+        elif ref[len(TAGS) :] == event.tag and has_tag(event.action):
+            tagged[ref] = event
+        else:
+            findings.append(Finding(ref, f"it holds the tag {event.tag}: somebody moved it"))
+    complete = set(numbered)
+    for ref, event in tagged.items():
+        if event.model not in complete:
+            # A plain clone has the tags alone; then they are all that there is to go by.
+            numbered.setdefault(event.model, {})[event.number] = event
+        elif event.number not in numbered[event.model]:
+            findings.append(
+                Finding(
+                    ref,
+                    f"event {event.number} of {event.model} is not in its sequence; 'gittrack fetch' may bring that",
+                )
+            )
+        elif numbered[event.model][event.number].object != event.object:
+            findings.append(
+                Finding(ref, f"event {event.number} of {event.model} is another one: somebody made this tag anew")
+            )
+    for model, sequence in numbered.items():
+        findings += _broken(model, sequence, refs, model in complete)
+    return [event for sequence in numbered.values() for event in sequence.values()], findings
+
+
+def _broken(model: str, sequence: Mapping[int, Event], refs: Mapping[str, str], complete: bool) -> Iterable[Finding]:
+    """Links of the chain that do not hold; without refs of the sequence only times can be compared."""
+    before: Event | None = None
+    for number in sorted(sequence):
+        event = sequence[number]
+        ref = sequence_ref(model, number)
+        tag = f"{TAGS}{event.tag}"
+        if complete:
+            if number != (before.number if before else 0) + 1:
+                yield Finding(ref, f"event {number - 1} of {model} is missing before it; 'gittrack fetch' may bring it")
+            elif event.previous != (before.object if before else None):
+                yield Finding(ref, f"it does not follow event {number - 1} that is here: one of the two was made anew")
+            if has_tag(event.action) and tag not in refs:
+                yield Finding(
+                    tag, f"the tag of event {number} of {model} is gone; 'gittrack fsck --repair' puts it back"
+                )
+        if before is not None and event.time <= before.time:
+            yield Finding(ref if complete else tag, f"its time is not after that of event {before.number}")
+        before = event
+
+
+# --- remembered: all of it may be deleted at any time
+
+
+def _cached(repository: Repository, key: str) -> tuple[list[Event], list[Finding]] | None:
+    import orjson
+
+    try:
+        plain = orjson.loads((repository.home / _CACHE).read_bytes())
+        if plain["format"] != _CACHE_FORMAT or plain["key"] != key:
+            return None
+        return [_from_row(row) for row in plain["events"]], [Finding(*one) for one in plain["findings"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(repository: Repository, key: str, events: Iterable[Event], findings: Iterable[Finding]) -> None:
+    import orjson
+
+    plain: dict[str, Any] = {
+        "format": _CACHE_FORMAT,
+        "key": key,
+        "events": [_to_row(one) for one in events],
+        "findings": list(findings),
+    }
+    try:
+        repository.note(_CACHE, orjson.dumps(plain).decode("utf-8"))
+    except (OSError, TypeError):
+        # A disk that cannot be written makes reading slow, not impossible.
+        pass
+
+
+def _to_row(event: Event) -> list[Any]:
+    return [
+        event.model, event.number, event.action.value, event.commit, event.run,
+        None if event.version is None else str(event.version),
+        event.place, event.operation, event.previous, event.author, event.time, event.clock, event.message,
+        dict(event.details), event.object, event.signed,
+    ]  # fmt: skip
+
+
+def _from_row(row: list[Any]) -> Event:
+    row[2] = Action(row[2])
+    row[5] = None if row[5] is None else _version(row[5])
+    return Event(*row)
+
+
+def _version(text: str) -> Version:
+    found = Version.read(text)
+    if found is None:
+        raise InvalidName(text)
+    return found
+
+
+def mended_refs(registry: Registry, refs: Mapping[str, str]) -> dict[str, str]:
+    """Tags that are missing beside their number, by ref, with the object that they hold."""
+    return {
+        f"{TAGS}{event.tag}": event.object
+        for model in registry.models.values()
+        for event in model.events
+        if has_tag(event.action) and f"{TAGS}{event.tag}" not in refs
+    }
+
+
+def registry_refs(repository: Repository) -> dict[str, str]:
+    """The refs that this room reads, as they are."""
+    return _refs(repository)

@@ -1,0 +1,112 @@
+"""New events: built, signed where that is asked for, and put in force here or on a remote, all or none."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gittrack.domain.version import Version
+from gittrack.errors import GitFailed, LostRace, RefConflict
+from gittrack.git.objects import ObjectBatch, Signature
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.remote import create_refs, list_remote
+from gittrack.git.repository import Repository
+from gittrack.git.tags import sign_tag
+from gittrack.registry.event import Event, to_message
+from gittrack.registry.state import Model
+from gittrack.registry.tagname import TAGS, Action, has_tag, sequence_ref
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it has a number."""
+
+    action: Action
+    commit: str
+    run: str
+    version: Version | None = None
+    place: str | None = None
+    message: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(
+    repository: Repository, model: Model, drafts: Sequence[Draft], author: Signature, *, sign: bool = False
+) -> tuple[Event, ...]:
+    """Tag objects for the drafts, as the next events of the model; nobody sees them before they are published.
+
+    Each is at least a second later than the one before, whatever the clock says: others order by that.
+    Raises NotSigned, OSError, GitFailed.
+    """
+    batch = ObjectBatch(repository)
+    found: list[Event] = []
+    number = model.number + 1
+    previous = model.events[-1] if model.events else None
+    for at, draft in enumerate(drafts):
+        moment = author.time if previous is None else max(author.time, previous.time + 1)
+        event = Event(
+            model.name,
+            number + at,
+            draft.action,
+            draft.commit,
+            draft.run,
+            draft.version,
+            draft.place,
+            operation=number,
+            previous=None if previous is None else previous.object,
+            author=author.identity,
+            time=moment,
+            clock=None if moment == author.time else author.time,
+            message=draft.message,
+            details=draft.details,
+            signed=sign,
+        )
+        message = to_message(event, secrets.token_hex(8))
+        tagger = replace(author, time=moment)
+        if sign:
+            object_id = sign_tag(repository, target=event.commit, name=event.tag, tagger=tagger, message=message)
+        else:
+            object_id = batch.tag(target=event.commit, name=event.tag, tagger=tagger, message=message)
+        previous = replace(event, object=object_id)
+        found.append(previous)
+    batch.write()
+    return tuple(found)
+
+
+def refs_of(events: Sequence[Event]) -> dict[str, str]:
+    """Every ref that the events get, with its object: the number first, for it decides who wins."""
+    refs = {sequence_ref(one.model, one.number): one.object for one in events}
+    return refs | {f"{TAGS}{one.tag}": one.object for one in events if has_tag(one.action)}
+
+
+def publish_here(repository: Repository, events: Sequence[Event]) -> None:
+    """Put events in force in this clone; raises LostRace when another process was first."""
+    changes = [RefChange(ref, object_id, None) for ref, object_id in refs_of(events).items()]
+    try:
+        change_refs(repository, changes, "gittrack: model")
+    except RefConflict as error:
+        raise LostRace(f"somebody else changed the model {events[0].model} at this moment ({error})") from None
+
+
+def publish_there(repository: Repository, remote: str, events: Sequence[Event]) -> None:
+    """Put events in force on a remote, all or none; raises LostRace when it has other ones of these numbers, GitFailed."""
+    refs = refs_of(events)
+    try:
+        refused = create_refs(repository, remote, refs).refused
+    except GitFailed:
+        # Perhaps all arrived and only the answer got lost.
+        first = next(iter(refs))
+        if list_remote(repository, remote, first).get(first) != refs[first]:
+            raise
+        refused = {}
+    if not refused:
+        return
+    there = list_remote(repository, remote, *refs)
+    if all(there.get(ref) == object_id for ref, object_id in refs.items()):
+        return
+    if any(there.get(ref, object_id) != object_id for ref, object_id in refs.items()):
+        raise LostRace(f"somebody else changed the model {events[0].model} on {remote} first")
+    ref, why = next(((ref, why) for ref, why in refused.items() if "atomic" not in why), next(iter(refused.items())))
+    raise GitFailed(f"{remote} does not take {ref} ({why}); see who may create refs/tags and refs/gittrack there")

@@ -1,0 +1,153 @@
+"""The registry and a remote: events go and come by their numbers, and of two with one number the shared one counts."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from gittrack.errors import GitFailed, GittrackError, LostRace
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.remote import create_refs, fetch_refs, list_remote
+from gittrack.git.repository import Repository
+from gittrack.ledger import layout
+from gittrack.registry.event import Event, read_event
+from gittrack.registry.read import read_registry, registry_refs
+from gittrack.registry.record import publish_there, refs_of
+from gittrack.registry.tagname import LOST, SEQUENCE, TAGS, parse_sequence, parse_tag, sequence_ref
+
+
+@dataclass(slots=True)
+class Synced:
+    """Events that moved; `lost` are those of this clone that somebody else was faster than; `refused` refs with the reason."""
+
+    events: list[Event] = field(default_factory=list)
+    lost: list[Event] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def there_of(repository: Repository, remote: str) -> dict[str, str]:
+    """The registry's refs on a remote."""
+    listed = list_remote(repository, remote, f"{SEQUENCE}*", f"{TAGS}*")
+    return {ref: one for ref, one in listed.items() if parse_sequence(ref) or parse_tag(ref.removeprefix(TAGS))}
+
+
+def fetch_registry(repository: Repository, remote: str) -> Synced:
+    """Take in what a remote has; events of this clone that were never shared and whose number is taken there are set aside.
+
+    Raises GitFailed when it does not answer.
+    """
+    there, here = there_of(repository, remote), registry_refs(repository)
+    wanted = {ref: one for ref, one in there.items() if here.get(ref) != one}
+    if not wanted:
+        return Synced()
+    token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/"
+    places = {ref: f"{token}{number}" for number, ref in enumerate(wanted)}
+    try:
+        fetch_refs(repository, remote, places)
+        return _take(repository, wanted, there, here)
+    finally:
+        left = repository.list_refs(token)
+        change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
+
+
+def _take(
+    repository: Repository, wanted: Mapping[str, str], there: Mapping[str, str], here: Mapping[str, str]
+) -> Synced:
+    done = Synced()
+    changes = {ref: RefChange(ref, one, None) for ref, one in wanted.items() if ref not in here}
+    theirs = _read(repository, (one for ref, one in wanted.items() if ref.startswith(SEQUENCE)))
+    beaten: dict[str, int] = {}
+    for ref, one in wanted.items():
+        number = parse_sequence(ref)
+        if ref not in here or number is None:
+            continue
+        event = theirs.get(one)
+        if event is None or (event.model, event.number) != number:
+            done.refused[ref] = "what the remote has there is no event of this model; look at it with 'git ls-remote'"
+        else:
+            beaten[number[0]] = min(number[1], beaten.get(number[0], number[1]))
+    for event in _own(repository, beaten):
+        # From the first number on that somebody else had before us, nothing of ours follows what is in force.
+        done.lost.append(event)
+        aside = f"{LOST}{event.model.replace('/', '=')}/{event.number}-{event.object[:12]}"
+        changes[aside] = RefChange(aside, event.object, repository.resolve(aside, None))
+        for ref, object_id in refs_of([event]).items():
+            if here.get(ref) == object_id:
+                changes[ref] = RefChange(ref, there.get(ref), object_id)
+    for ref, one in wanted.items():
+        if ref in here and ref not in changes and ref not in done.refused:
+            done.refused[ref] = (
+                f"here it is {here[ref][:12]}, there {one[:12]}; one of the two was moved, see 'gittrack fsck'"
+            )
+    change_refs(repository, list(changes.values()), "gittrack: fetch models")
+    done.events = [event for event in theirs.values() if sequence_ref(event.model, event.number) in changes]
+    return done
+
+
+def _read(repository: Repository, objects: Iterable[str]) -> dict[str, Event]:
+    found = {}
+    for name, kind, data in repository.read_objects(dict.fromkeys(objects)):
+        if kind == "tag":
+            try:
+                found[name] = read_event(name, data)
+            except GittrackError:
+                continue
+    return found
+
+
+def _own(repository: Repository, beaten: Mapping[str, int]) -> list[Event]:
+    if not beaten:
+        return []
+    models = read_registry(repository).models
+    return [
+        event
+        for name, number in beaten.items()
+        if name in models
+        for event in models[name].events
+        if event.number >= number
+    ]
+
+
+def push_registry(repository: Repository, remote: str) -> Synced:
+    """Send every event that a remote lacks, one operation after the other; raises GitFailed when it does not answer."""
+    done = Synced()
+    models = read_registry(repository).models
+    if not models:
+        return done
+    there = there_of(repository, remote)
+    for model in models.values():
+        waiting = [one for one in model.events if any(there.get(ref) != one.object for ref in refs_of([one]))]
+        taken = next(
+            (one for one in waiting if there.get(sequence_ref(one.model, one.number), one.object) != one.object), None
+        )
+        if taken is not None:
+            done.lost += [one for one in waiting if one.number >= taken.number]
+            continue
+        for _, operation in groupby(waiting, key=lambda one: one.operation):
+            events = list(operation)
+            missing = [one for one in events if sequence_ref(one.model, one.number) not in there]
+            try:
+                # A host tells nobody of tags of which more than three come at once: so each operation by itself.
+                if missing:
+                    publish_there(repository, remote, missing)
+                else:
+                    _mend_there(
+                        repository, remote, {ref: one for ref, one in refs_of(events).items() if ref not in there}
+                    )
+            except LostRace:
+                done.lost += [one for one in waiting if one.number >= events[0].number]
+                break
+            except GittrackError as error:
+                done.refused[sequence_ref(model.name, events[0].number)] = str(error)
+                break
+            done.events += events
+    return done
+
+
+def _mend_there(repository: Repository, remote: str, refs: Mapping[str, str]) -> None:
+    """Tags that went away there while their numbers stayed; raises GitFailed."""
+    for ref, why in create_refs(repository, remote, refs).refused.items():
+        raise GitFailed(f"{remote} does not take {ref} ({why}); see who may create refs/tags there")

@@ -1,0 +1,146 @@
+"""Names of git tags and refs of the registry: a grammar that GTO reads too (its `constants.py`, version 1.10)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gittrack.domain.version import Version
+from gittrack.errors import InvalidName, InvalidValue
+
+TAGS = "refs/tags/"
+SEQUENCE = "refs/gittrack/seq/"
+LOST = "refs/gittrack/lost/"
+NONE, LATEST = "none", "latest"
+
+_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9_/-]*[a-zA-Z0-9])?"
+_WHOLE_NAME = re.compile(_NAME, re.ASCII)
+_LONGEST = 100
+_TAG = re.compile(
+    rf"(?P<model>{_NAME})(?:@(?:(?P<retired>deprecated)|(?P<version>v[0-9][^!#\s]*))(?P<off>!?)|#(?P<stage>{_NAME})(?P<away>!?))"
+    r"(?:#(?P<number>[1-9][0-9]{0,8}))?",
+    re.ASCII,
+)
+_SEQUENCE = re.compile(rf"{SEQUENCE}(?P<model>[a-zA-Z0-9_=-]+)/(?P<number>[1-9][0-9]{{0,8}})", re.ASCII)
+
+
+class Action(StrEnum):
+    """What an event does. The first five have a git tag of their own; the others are known by their number alone."""
+
+    REGISTER = "register"
+    ASSIGN = "assign"
+    UNASSIGN = "unassign"
+    DEPRECATE = "deprecate"
+    RETIRE = "retire"
+    ALIAS = "alias"
+    UNALIAS = "unalias"
+    APPROVE = "approve"
+
+
+@dataclass(frozen=True, slots=True)
+class TagName:
+    """What the name of a git tag says: `number` is None of a version's own tag, which has none."""
+
+    model: str
+    action: Action
+    version: Version | None = None
+    stage: str | None = None
+    number: int | None = None
+
+
+def parse_tag(name: str) -> TagName | None:
+    """What a git tag of that name (without `refs/tags/`) would mean; None when it is none of the registry's."""
+    found = _TAG.fullmatch(name)
+    if found is None or not _fits(found["model"]):
+        return None
+    number = None if found["number"] is None else int(found["number"])
+    if found["stage"] is not None:
+        if number is None:
+            return None
+        return TagName(
+            found["model"], Action.UNASSIGN if found["away"] else Action.ASSIGN, None, found["stage"], number
+        )
+    if found["retired"]:
+        return None if found["off"] or number is None else TagName(found["model"], Action.RETIRE, number=number)
+    version = Version.read(found["version"])
+    if version is None or str(version) != found["version"]:
+        return None
+    if found["off"]:
+        return None if number is None else TagName(found["model"], Action.DEPRECATE, version, number=number)
+    return None if number is not None else TagName(found["model"], Action.REGISTER, version)
+
+
+def tag_name(action: Action, model: str, version: Version | None, place: str | None, number: int) -> str:
+    """The name that an event bears in its tag object; below `refs/tags/` too, where `has_tag` says so."""
+    match action:
+        case Action.REGISTER:
+            return f"{model}@{version}"
+        case Action.ASSIGN:
+            return f"{model}#{place}#{number}"
+        case Action.UNASSIGN:
+            return f"{model}#{place}!#{number}"
+        case Action.DEPRECATE:
+            return f"{model}@{version}!#{number}"
+        case Action.RETIRE:
+            return f"{model}@deprecated#{number}"
+        case Action.ALIAS | Action.UNALIAS:
+            return f"{action}/{model}/{place}#{number}"
+        case Action.APPROVE:
+            return f"{action}/{model}@{version}#{number}"
+
+
+def has_tag(action: Action) -> bool:
+    """Whether an event is for everybody to see with `git tag`: other tools know no aliases and no approvals."""
+    return action not in (Action.ALIAS, Action.UNALIAS, Action.APPROVE)
+
+
+def sequence_ref(model: str, number: int) -> str:
+    """The ref that only one event can ever get; a slash would let the numbers of one model lie in another's way."""
+    return f"{SEQUENCE}{model.replace('/', '=')}/{number}"
+
+
+def parse_sequence(ref: str) -> tuple[str, int] | None:
+    found = _SEQUENCE.fullmatch(ref)
+    return None if found is None else (found["model"].replace("=", "/"), int(found["number"]))
+
+
+# --- names that people give
+
+
+def check_model(name: str) -> str:
+    """Raises InvalidName, or InvalidValue, which is a TypeError, for what is no text."""
+    return _check("a model", name)
+
+
+def check_stage(name: str) -> str:
+    return _check("a stage", name)
+
+
+def check_alias(name: str) -> str:
+    _check("an alias", name)
+    if name in (NONE, LATEST) or Version.read(name) is not None:
+        raise InvalidName(f"{name!r} cannot be an alias: it means something else already; choose another word")
+    return name
+
+
+def _check(what: str, name: str) -> str:
+    if not isinstance(name, str):
+        raise InvalidValue(f"{what}'s name must be text, not {type(name).__name__} {name!r:.60}")
+    problem = ""
+    if not name:
+        problem = "it is empty"
+    elif len(name) > _LONGEST:
+        problem = f"it is longer than {_LONGEST} characters"
+    elif not _fits(name):
+        problem = (
+            "only letters, digits, '-', '_' and '/' are allowed in the middle, and a letter or digit at either end"
+        )
+    if problem:
+        raise InvalidName(f"{name[:80]!r} cannot name {what}: {problem}")
+    return name
+
+
+def _fits(name: str) -> bool:
+    # `a/.lock` or `a//b` would be no ref; the first cannot be spelled with these characters.
+    return _WHOLE_NAME.fullmatch(name) is not None and "//" not in name and "/-" not in name and len(name) <= _LONGEST
