@@ -150,12 +150,14 @@ def _refs(clone: Clone, states: Sequence[RunState] | None) -> Iterator[list[str]
         if isinstance(found, Damage):
             raise CorruptRecord(f"run {found.run} cannot be read ({found.reason}); run 'gittrack fsck'")
         members += [Member(line.commit, line.raw) for line in (found.origin, *found.amendments)]
+    # What killed ones have left.
     left = {
         ref: tip
         for ref, tip in repository.list_refs(f"{layout.PART}*").items()
         if not process_lives(ref[len(layout.PART) :])
     }
-    change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
+    if left:
+        change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
     name = f"{layout.PART[len(layout.LEDGERS) :]}{os.getpid()}-{secrets.token_hex(6)}"
     batch = ObjectBatch(repository)
     tip = write_pages(batch, name, None, members, clone.author)

@@ -14,6 +14,11 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+# Names of models and stages: what GTO allows too (its `constants.py`, version 1.10).
+MODEL_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9_/-]*[a-zA-Z0-9])?"
+_MODEL_NAME = re.compile(MODEL_NAME, re.ASCII)
+_LONGEST_MODEL_NAME = 100
+
 _ADJECTIVES = (
     "agile amber ample apt azure balmy bold brave breezy bright brisk calm candid clever cosmic cozy crisp daring "
     "deft dewy eager early earnest easy fair fancy fast fine fleet fond free fresh gentle giddy glad golden grand "
@@ -35,6 +40,16 @@ _NOUNS = (
 
 def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a model or a stage can be called that: the grammar, and git's rules for refs."""
+    return (
+        _MODEL_NAME.fullmatch(text) is not None
+        and "//" not in text
+        and "/-" not in text
+        and len(text) <= _LONGEST_MODEL_NAME
+    )
 
 
 def name_from_id(run_id: str) -> str:

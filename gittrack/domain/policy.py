@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -62,13 +62,3 @@ STAGES: Mapping[str, StagePolicy] = {
     "production": StagePolicy(),
     "archived": StagePolicy(holders=0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """`stages` are all that there are, with those that every project has; `signers` are addresses or fingerprints."""
-
-    stages: Mapping[str, StagePolicy] = field(default_factory=lambda: dict(STAGES))
-    sign: bool = False
-    signers: tuple[str, ...] = ()
-    models: Mapping[str, ModelText] = field(default_factory=dict)

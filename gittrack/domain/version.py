@@ -15,7 +15,6 @@ _WHOLE = re.compile(
     rf"(?:-({_PART}(?:\.{_PART})*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?",
     re.ASCII,
 )
-BUMPS = ("major", "minor", "patch")
 
 
 @total_ordering

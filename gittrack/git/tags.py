@@ -18,7 +18,8 @@ _SSH_GOOD = re.compile(r'Good "git" signature for (?P<who>\S+) with \S+ key (?P<
 _SSH_KEY = re.compile(r'Good "git" signature with \S+ key (?P<key>\S+)')
 _GPG_GOOD = re.compile(r"^\[GNUPG:\] GOODSIG \S+ (?P<who>.*)$", re.MULTILINE)
 _GPG_VALID = re.compile(r"^\[GNUPG:\] VALIDSIG (?P<key>\S+).*?(?P<primary>\S+)$", re.MULTILINE)
-_SIGNED = re.compile(rb"\n-----BEGIN (PGP SIGNATURE|SSH SIGNATURE|SIGNED MESSAGE)-----\n")
+# Where the signature of a tag object begins (gitformat-signature(5)).
+SIGNATURE = re.compile(rb"\n-----BEGIN (PGP SIGNATURE|SSH SIGNATURE|SIGNED MESSAGE)-----\n")
 _SETTINGS = ("gpg.", "user.signingkey")
 
 
@@ -67,7 +68,7 @@ def sign_tag(repository: Repository, *, target: str, name: str, tagger: Signatur
         found = repository.run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}", env=env, check=False)
         object_id = found.stdout.decode("ascii").strip()
         # git 2.39 says nothing and makes a tag without a signature where the ssh key cannot be read.
-        if done.returncode != 0 or not object_id or not _SIGNED.search(repository.read_object(object_id, "tag")):
+        if done.returncode != 0 or not object_id or not SIGNATURE.search(repository.read_object(object_id, "tag")):
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise NotSigned(
                 f"git could not sign the tag {name} ({said[-1] if said else 'it said nothing'}); see user.signingKey and "

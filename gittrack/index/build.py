@@ -13,7 +13,7 @@ from gittrack._version import __version__
 from gittrack.domain.run import RunState
 from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
-from gittrack.index.database import index_rows, transaction
+from gittrack.index.database import transaction
 from gittrack.index.intake import Batch, Place, add_active, prepare, prepare_lost
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
@@ -74,7 +74,6 @@ def update(connection: sqlite3.Connection, repository: Repository, active: Seque
 def _finish(connection: sqlite3.Connection, digest: str, generation: int) -> None:
     with transaction(connection):
         if _generation(connection) == generation:
-            index_rows(connection)
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (digest,))
 
 

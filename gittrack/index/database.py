@@ -64,12 +64,6 @@ def open_memory(path: Path | None) -> sqlite3.Connection:
     return _prepared(memory)
 
 
-def index_rows(connection: sqlite3.Connection) -> None:
-    """What makes questions quick, and the first filling slow; inside a transaction. Nothing happens where it is there."""
-    connection.execute("CREATE INDEX IF NOT EXISTS run_newest ON run (started DESC, id)")
-    connection.execute("CREATE INDEX IF NOT EXISTS run_commit ON run (run_commit)")
-
-
 def is_unusable(error: Exception) -> bool:
     """Whether an error speaks of the file's surroundings rather than of its content."""
     code = getattr(error, "sqlite_errorcode", None)

@@ -23,10 +23,9 @@ CREATE TABLE run (
     description  TEXT NOT NULL,
     command      TEXT NOT NULL
 );
--- Made when the first look at git is over (database.py): kept up to date run by run they take a third of that time.
--- CREATE INDEX run_newest ON run (started DESC, id);
--- CREATE INDEX run_commit ON run (run_commit);
+CREATE INDEX run_newest ON run (started DESC, id);
 CREATE INDEX run_active ON run (id) WHERE head IS NULL;
+CREATE INDEX run_commit ON run (run_commit);
 
 -- [params, metrics, tags] as JSON, and named artifacts where there are any: apart from `run`, so that a scan stays small.
 CREATE TABLE doc (

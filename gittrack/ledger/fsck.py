@@ -98,7 +98,7 @@ def _ledger(repository: Repository, ref: str, tip: str) -> Iterator[Problem | tu
             continue
         if content.problem:
             yield Problem(ref, f"page {content.page.commit}: {content.problem}", _FETCH)
-        if len({*zip(content.page.members, content.lines, strict=False)}) > len({*content.page.members}):
+        if len(set(zip(content.page.members, content.lines, strict=False))) > len(set(content.page.members)):
             reason = f"page {content.page.commit} has two different lines of one member, so one is of a run that is not there"
             yield Problem(ref, reason, _FETCH)
         said = dict(zip(content.page.members, content.lines, strict=False))

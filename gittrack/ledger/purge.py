@@ -55,31 +55,44 @@ def purge(
     GitFailed, RefConflict when another process of this clone writes at the same time.
     """
     folded = fold(repository, writer, author)
-    ledger = folded.ledger
-    of = _commits_of(repository, runs)
     now = time.time()
-    batch = ObjectBatch(repository)
     purges = [Purge(run, author.identity, now, reason) for run in sorted(runs)]
-    new, old = _without(repository, batch, writer, folded.tip, author, purges)
+    new, of = _rewrite(repository, writer, folded.tip, author, purges)
+    there = _still_reached(repository, of)
+    objects = free_purged(repository) if free else 0
+    return Purged(folded.ledger, folded.tip, new, objects, tuple(sorted(runs)), there, waiting=not free)
+
+
+def _rewrite(
+    repository: Repository, writer: str, tip: str | None, author: Signature, purges: Sequence[Purge]
+) -> tuple[str, dict[str, str]]:
+    """The ledger without the runs of some purges, and with their notes, in the place of what it was; refs of those runs go too.
+
+    Returns its newest page, and the commits that any ledger or ref here had of the runs, each with its run.
+    """
+    ledger, runs = layout.LEDGERS + writer, {one.run for one in purges}
+    of = _commits_of(repository, runs)
+    batch = ObjectBatch(repository)
+    new, old = _without(repository, batch, writer, tip, author, purges)
     # Where plain `git fetch` put this ledger as it was; one that has more than ours stays.
     refs = {
-        ref: tip
-        for ref, tip in repository.list_refs(layout.RUNS, layout.TRACKED).items()
-        if _names(ref, runs) or (ref.startswith(layout.TRACKED) and tip in old)
+        ref: held
+        for ref, held in repository.list_refs(layout.RUNS, layout.TRACKED).items()
+        if _names(ref, runs) or (ref.startswith(layout.TRACKED) and held in old)
     }
-    of.update({tip: named[1] for ref, tip in refs.items() if (named := layout.parse_run_ref(ref)) is not None})
-    changes = [RefChange(ledger, new, folded.tip), *(RefChange(ref, None, tip) for ref, tip in refs.items())]
+    of.update({held: named[1] for ref, held in refs.items() if (named := layout.parse_run_ref(ref)) is not None})
+    changes = [RefChange(ledger, new, tip), *(RefChange(ref, None, held) for ref, held in refs.items())]
     # Before: when nothing leads to them any more, who was interrupted would not find them again.
     Unfreed(repository).note([*of, *old])
     publish(repository, batch, changes, "gittrack: purge")
-    there = _still_reached(repository, of)
-    objects = free_purged(repository) if free else 0
-    return Purged(ledger, folded.tip, new, objects, tuple(sorted(runs)), there, waiting=not free)
+    return new, of
 
 
 def free_purged(repository: Repository) -> int:
     """Take away the objects that purges have left and nothing reaches; returns how many. Nobody may be recording."""
     unfreed = Unfreed(repository)
+    if not unfreed.noted:
+        return 0
     started = time.time()
     objects = rewrite_without(repository, _only_of(repository, _present(repository, unfreed.noted)), before=started)
     # What another writer's ledger or a git tag still has stays noted, for the day on which that is gone too.
@@ -89,9 +102,11 @@ def free_purged(repository: Repository) -> int:
 
 
 def _present(repository: Repository, commits: Sequence[str]) -> list[str]:
+    """Those of the commits whose objects are here."""
     script = "".join(f"{one}\n" for one in commits).encode("ascii")
-    listed = repository.git("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=script) if commits else b""
-    return [line[:-7].decode("ascii") for line in listed.splitlines() if line.endswith(b" commit")]
+    listed = repository.git("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=script)
+    found = (line.partition(b" ") for line in listed.splitlines())
+    return [name.decode("ascii") for name, _, kind in found if kind == b"commit"]
 
 
 def _without(
@@ -249,14 +264,7 @@ def _replace_ledger(repository: Repository, remote: str, writer: str, author: Si
         known = purges_of(repository, tip)
         unknown = [one for run, one in purges_of(repository, theirs).items() if run not in known]
         if unknown:
-            batch = ObjectBatch(repository)
-            new, old = _without(repository, batch, writer, tip, author, unknown)
-            gone = {one.run for one in unknown}
-            refs = {ref: one for ref, one in repository.list_refs(layout.RUNS).items() if _names(ref, gone)}
-            Unfreed(repository).note([*_commits_of(repository, gone), *old])
-            changes = [RefChange(ledger, new, tip), *(RefChange(ref, None, one) for ref, one in refs.items())]
-            publish(repository, batch, changes, "gittrack: purge")
-            tip = new
+            tip, _ = _rewrite(repository, writer, tip, author, unknown)
         if not only_purged_is_missing(repository, tip, theirs):
             raise PurgeNotPushed(
                 f"{remote} has more of the ledger {writer} than was purged here; 'gittrack push' first, then again"

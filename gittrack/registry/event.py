@@ -9,11 +9,11 @@ from typing import Any
 
 from gittrack.domain.version import Version
 from gittrack.errors import CorruptRecord, FormatTooNew
+from gittrack.git.tags import SIGNATURE
 from gittrack.registry.tagname import Action, tag_name
 
 FORMAT = 1
 _LINE = b"\nGittrack-Registry: {"
-_SIGNED = (b"\n-----BEGIN PGP SIGNATURE-----", b"\n-----BEGIN SSH SIGNATURE-----", b"\n-----BEGIN SIGNED MESSAGE-----")
 _TAGGER = re.compile(rb"tagger (?P<who>.*) (?P<time>\d{1,12}) (?P<zone>[+-]\d{4})")
 _LONGEST_TEXT = 100_000
 
@@ -50,12 +50,12 @@ class Event:
 
     @property
     def email(self) -> str:
-        return self.author.rpartition("<")[2].rstrip(">").strip().lower()
+        return address(self.author)
 
-    @property
-    def name(self) -> str:
-        """Who, without the address."""
-        return self.author.partition(" <")[0]
+
+def address(identity: str) -> str:
+    """The address of `Name <address>`, in small letters; empty where there is none."""
+    return identity.rpartition("<")[2].rstrip(">").strip().lower() if "<" in identity else ""
 
 
 def subject(event: Event) -> str:
@@ -123,7 +123,8 @@ def read_event(object_id: str, data: bytes) -> Event:
     head, _, text = data.partition(b"\n\n")
     headers = dict(line.partition(b" ")[::2] for line in head.split(b"\n"))
     tagger = _TAGGER.fullmatch(next((line for line in head.split(b"\n") if line.startswith(b"tagger ")), b""))
-    end = min((at for at in (text.find(mark) for mark in _SIGNED) if at != -1), default=len(text))
+    signature = SIGNATURE.search(text)
+    end = len(text) if signature is None else signature.start()
     at = text.rfind(_LINE, 0, end)
     if at == -1 or tagger is None or headers.get(b"type") != b"commit" or len(data) > _LONGEST_TEXT:
         raise CorruptRecord("it was not made by gittrack")
@@ -150,7 +151,7 @@ def read_event(object_id: str, data: bytes) -> Event:
             message=_body(text[:at].decode("utf-8", "replace")),
             details=_mapping(plain.get("details", {})),
             object=object_id,
-            signed=end != len(text),
+            signed=signature is not None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(f"its line of JSON cannot be read ({error})") from None

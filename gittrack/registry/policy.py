@@ -11,7 +11,7 @@ from typing import Any
 from gittrack.domain.policy import Demand, Rule
 from gittrack.domain.run import RunState
 from gittrack.git.tags import Checked
-from gittrack.registry.event import Event
+from gittrack.registry.event import Event, address
 from gittrack.registry.state import Model, VersionState
 from gittrack.registry.tagname import Action
 
@@ -202,10 +202,6 @@ def _run(rule: Rule, facts: Facts) -> tuple[bool, str]:
     if code == 0:
         return True, "it exits with 0"
     return False, f"it exits with {code}" + (f": {words}" if words else "")
-
-
-def address(identity: str) -> str:
-    return identity.rpartition("<")[2].rstrip(">").strip().lower() if "<" in identity else ""
 
 
 _RULES: Mapping[Demand, Callable[[Rule, Facts], tuple[bool, str]]] = {

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from gittrack.domain.version import Version
-from gittrack.errors import CorruptRecord, FormatTooNew, InvalidName, UnknownModel
+from gittrack.errors import CorruptRecord, FormatTooNew, UnknownModel
 from gittrack.git.repository import Repository
 from gittrack.registry.event import Event, read_event
 from gittrack.registry.state import Model, fold
@@ -47,7 +47,7 @@ class Registry:
 
 def read_registry(repository: Repository) -> Registry:
     """Every model of this repository."""
-    refs = _refs(repository)
+    refs = registry_refs(repository)
     if not refs:
         return Registry()
     key = hashlib.sha256("".join(f"{ref} {object_id}\n" for ref, object_id in refs.items()).encode()).hexdigest()
@@ -64,7 +64,7 @@ def read_registry(repository: Repository) -> Registry:
     return Registry(models, (*findings, *strange))
 
 
-def _refs(repository: Repository) -> dict[str, str]:
+def registry_refs(repository: Repository) -> dict[str, str]:
     """The registry's refs and the objects that they hold, of whatever kind."""
     listed = repository.list_refs(TAGS, SEQUENCE)
     return {ref: one for ref, one in listed.items() if ref.startswith(SEQUENCE) or parse_tag(ref[len(TAGS) :])}
@@ -201,27 +201,5 @@ def _to_row(event: Event) -> list[Any]:
 
 def _from_row(row: list[Any]) -> Event:
     row[2] = Action(row[2])
-    row[5] = None if row[5] is None else _version(row[5])
+    row[5] = None if row[5] is None else Version.parse(row[5])
     return Event(*row)
-
-
-def _version(text: str) -> Version:
-    found = Version.read(text)
-    if found is None:
-        raise InvalidName(text)
-    return found
-
-
-def mended_refs(registry: Registry, refs: Mapping[str, str]) -> dict[str, str]:
-    """Tags that are missing beside their number, by ref, with the object that they hold."""
-    return {
-        f"{TAGS}{event.tag}": event.object
-        for model in registry.models.values()
-        for event in model.events
-        if has_tag(event.action) and f"{TAGS}{event.tag}" not in refs
-    }
-
-
-def registry_refs(repository: Repository) -> dict[str, str]:
-    """The refs that this room reads, as they are."""
-    return _refs(repository)

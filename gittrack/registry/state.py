@@ -100,10 +100,6 @@ class Model:
                 return held
         return ()
 
-    def next_version(self, bump: str = "major") -> Version:
-        """The version after the highest one, whatever has become of that."""
-        return max(self.versions).bump(bump) if self.versions else Version(1)
-
 
 def fold(name: str, events: Iterable[Event]) -> Model:
     """The model after all of the events, in the order of their numbers; each number counts once."""
@@ -166,9 +162,10 @@ class _Fold:
         if event.commit != self.versions[version].registered.commit:
             return f"it is on another commit than version {version}"
         if event.action is Action.DEPRECATE:
-            self._change(version, deprecated=event)
+            self.versions[version] = dataclasses.replace(self.versions[version], deprecated=event)
         elif event.action is Action.APPROVE:
-            self._change(version, approvals=(*self.versions[version].approvals, event))
+            approvals = (*self.versions[version].approvals, event)
+            self.versions[version] = dataclasses.replace(self.versions[version], approvals=approvals)
         elif event.place is None:
             return "it names no stage or alias"
         elif event.action is Action.ASSIGN:
@@ -185,9 +182,6 @@ class _Fold:
         elif self.aliases.pop(event.place, None) is None:
             return f"there was no alias {event.place}"
         return ""
-
-    def _change(self, version: Version, **what: object) -> None:
-        self.versions[version] = dataclasses.replace(self.versions[version], **what)  # type: ignore[arg-type]
 
     def model(self, name: str, events: Sequence[Event]) -> Model:
         versions = {}

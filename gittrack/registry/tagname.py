@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gittrack.domain.names import MODEL_NAME, is_model_name
 from gittrack.domain.version import Version
 from gittrack.errors import InvalidName, InvalidValue
 
@@ -14,11 +15,8 @@ SEQUENCE = "refs/gittrack/seq/"
 LOST = "refs/gittrack/lost/"
 NONE, LATEST = "none", "latest"
 
-_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9_/-]*[a-zA-Z0-9])?"
-_WHOLE_NAME = re.compile(_NAME, re.ASCII)
-_LONGEST = 100
 _TAG = re.compile(
-    rf"(?P<model>{_NAME})(?:@(?:(?P<retired>deprecated)|(?P<version>v[0-9][^!#\s]*))(?P<off>!?)|#(?P<stage>{_NAME})(?P<away>!?))"
+    rf"(?P<model>{MODEL_NAME})(?:@(?:(?P<retired>deprecated)|(?P<version>v[0-9][^!#\s]*))(?P<off>!?)|#(?P<stage>{MODEL_NAME})(?P<away>!?))"
     r"(?:#(?P<number>[1-9][0-9]{0,8}))?",
     re.ASCII,
 )
@@ -52,7 +50,7 @@ class TagName:
 def parse_tag(name: str) -> TagName | None:
     """What a git tag of that name (without `refs/tags/`) would mean; None when it is none of the registry's."""
     found = _TAG.fullmatch(name)
-    if found is None or not _fits(found["model"]):
+    if found is None or not is_model_name(found["model"]):
         return None
     number = None if found["number"] is None else int(found["number"])
     if found["stage"] is not None:
@@ -113,11 +111,8 @@ def check_model(name: str) -> str:
     return _check("a model", name)
 
 
-def check_stage(name: str) -> str:
-    return _check("a stage", name)
-
-
 def check_alias(name: str) -> str:
+    """As `check_model`; nor may it mean something else already."""
     _check("an alias", name)
     if name in (NONE, LATEST) or Version.read(name) is not None:
         raise InvalidName(f"{name!r} cannot be an alias: it means something else already; choose another word")
@@ -127,20 +122,9 @@ def check_alias(name: str) -> str:
 def _check(what: str, name: str) -> str:
     if not isinstance(name, str):
         raise InvalidValue(f"{what}'s name must be text, not {type(name).__name__} {name!r:.60}")
-    problem = ""
-    if not name:
-        problem = "it is empty"
-    elif len(name) > _LONGEST:
-        problem = f"it is longer than {_LONGEST} characters"
-    elif not _fits(name):
-        problem = (
-            "only letters, digits, '-', '_' and '/' are allowed in the middle, and a letter or digit at either end"
+    if not is_model_name(name):
+        raise InvalidName(
+            f"{name[:80]!r} cannot name {what}: it takes letters, digits, '-', '_' and '/', at most 100, with a letter or "
+            "digit at either end of each part"
         )
-    if problem:
-        raise InvalidName(f"{name[:80]!r} cannot name {what}: {problem}")
     return name
-
-
-def _fits(name: str) -> bool:
-    # `a/.lock` or `a//b` would be no ref; the first cannot be spelled with these characters.
-    return _WHOLE_NAME.fullmatch(name) is not None and "//" not in name and "/-" not in name and len(name) <= _LONGEST

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gittrack.domain.names import is_model_name
 from gittrack.domain.policy import STAGES, Demand, ModelText, Rule, StagePolicy
 from gittrack.settings.words import nearest
 
@@ -15,7 +16,6 @@ _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _STAGE_KEYS = ("holders", "archive", "override", "policy")
 _RULES = ("clean", "pushed", "signed", "better", "from", "people", "approvals", "soak", "run")
 _SIGNABLE = ("tags", "commits")
-_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_/-]*[a-zA-Z0-9])?", re.ASCII)
 
 
 def read_stages(value: object) -> dict[str, StagePolicy]:
@@ -24,7 +24,7 @@ def read_stages(value: object) -> dict[str, StagePolicy]:
         raise ValueError(f"must be a mapping from stages to what they demand, not {value!r:.80}")
     found = dict(STAGES)
     for name, said in value.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in ("none", "latest"):
+        if not isinstance(name, str) or not is_model_name(name) or name in ("none", "latest"):
             raise ValueError(f"has a stage {name!r:.80}; its name must be of letters, digits, '-', '_' and '/'")
         try:
             found[name] = _stage(said, found.get(name, StagePolicy()))

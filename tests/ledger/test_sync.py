@@ -286,6 +286,7 @@ def test_a_run_that_ends_while_a_push_loses_a_race_waits_for_the_next(
     add(first, "begun")
     send = gittrack.share.send
 
+    # The real push, only later: somebody else comes first between the look at the remote and it.
     def beaten(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(gittrack.share, "send", send)
         add(second, "faster")

@@ -13,7 +13,7 @@ import gto.api
 import pytest
 
 from gittrack.domain.version import Version
-from gittrack.errors import LostRace, NotSigned
+from gittrack.errors import LostRace, NotSigned, UnknownModel
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.git.tags import check_signature
@@ -76,6 +76,8 @@ def pair(digits: Repo, tmp_path: Path) -> tuple[Repo, Repo]:
 def test_what_was_said_is_read_again_and_reads_well(digits: Repo) -> None:
     found = model(digits)
     assert [str(one) for one in found.versions] == ["v1.0.0", "v2.0.0"]
+    with pytest.raises(UnknownModel, match="did you mean 'digits'"):
+        read_registry(repository(digits)).get("digit")
     assert found.find("v1").registered.message == "the first\n\n Gittrack-Registry: {}"
     assert found.find("v1").registered.author == JANE
     assert "digits v1: registered" in digits.git("tag", "-n", "-l", "digits@*")
