@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,14 +14,15 @@ from gittrack._version import __version__
 from gittrack.domain.run import RunState
 from gittrack.errors import GitFailed, GittrackError
 from gittrack.git.repository import Repository
-from gittrack.index.database import transaction
+from gittrack.index.database import index_commits, transaction
 from gittrack.index.intake import Batch, Place, add_active, prepare, prepare_lost
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
 from gittrack.ledger.read import Damage, Line, RunLines, page_lines, read_lines, read_members
 
-# Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait.
-_RUNS, _PAGES = 4096, 4
+# Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait. Of a long ledger more pages: each
+# transaction rewrites a good part of the index by id, which is in no order.
+_RUNS, _PAGES, _TRANSACTIONS = 4096, 4, 64
 # What is damaged is tried again each time, unless there is much.
 _RETRIED = 100
 # Others may write all the time; what they write is not lost to us.
@@ -53,7 +55,7 @@ def update(connection: sqlite3.Connection, repository: Repository, active: Seque
         if _meta(connection, "refs") == digest and not _retried(connection):
             break
         done = True
-        for batch in _news(connection, repository, refs):
+        for batch in _without_collecting(_news(connection, repository, refs)):
             with transaction(connection):
                 done = _generation(connection) == generation
                 if done:
@@ -71,9 +73,26 @@ def update(connection: sqlite3.Connection, repository: Repository, active: Seque
     return UpdateReport(read + back, gone + ended, _damaged(connection))
 
 
+def _without_collecting(batches: Iterable[T]) -> Iterator[T]:
+    """While a batch is being made, cycles of garbage wait: of what is made here there are none, and looking takes a sixth of the time."""
+    rest = iter(batches)
+    while True:
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            batch = next(rest, None)
+        finally:
+            if was_on:
+                gc.enable()
+        if batch is None:
+            return
+        yield batch
+
+
 def _finish(connection: sqlite3.Connection, digest: str, generation: int) -> None:
     with transaction(connection):
         if _generation(connection) == generation:
+            index_commits(connection)
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('refs', ?)", (digest,))
 
 
@@ -144,7 +163,9 @@ def _ledger(connection: sqlite3.Connection, repository: Repository, ref: str, ti
     except GitFailed as error:
         yield Batch(damages=[(Damage(ref, tip, str(error)), tip, True)], places=[Place(ref, tip)])
         return
-    for part in _parts(zip(pages, read_pages(repository, pages), strict=False), _PAGES):
+    for part in _parts(
+        zip(pages, read_pages(repository, pages), strict=False), max(_PAGES, len(pages) // _TRANSACTIONS)
+    ):
         batch = _of_pages(connection, repository, [content for _, content in part])
         batch.places.append(Place(ref, part[-1][0]))
         yield batch

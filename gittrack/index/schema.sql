@@ -25,7 +25,7 @@ CREATE TABLE run (
 );
 CREATE INDEX run_newest ON run (started DESC, id);
 CREATE INDEX run_active ON run (id) WHERE head IS NULL;
-CREATE INDEX run_commit ON run (run_commit);
+-- run_commit, on that column, is made when the first look at git is over (database.py).
 
 -- [params, metrics, tags] as JSON, and named artifacts where there are any: apart from `run`, so that a scan stays small.
 CREATE TABLE doc (

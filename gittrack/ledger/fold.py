@@ -21,7 +21,7 @@ from gittrack.ledger.read import Damage, Line, read_lines, run_heads
 
 # Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up. The user's own
 # `git fetch` opens the commit of each ref: a thousand of them more than double the time of one that finds nothing new.
-KEEP_REFS, SLACK = 100, 50
+KEEP_REFS, SLACK = 50, 50
 _TRIES = 20
 _NOTED = 4_000
 
