@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         log_params,
         log_table,
         log_text,
+        model,
         runs,
         set_seeds,
         set_tag,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         start_run,
         use,
     )
+    from gittrack.models.version import ModelVersion
     from gittrack.project import Project
     from gittrack.run import Run, Runs
     from gittrack.tracking.active import ActiveRun
@@ -42,6 +44,7 @@ __all__ = [
     "ActiveRun",
     "DirtyTree",
     "GittrackError",
+    "ModelVersion",
     "Project",
     "Run",
     "RunArtifact",
@@ -64,6 +67,7 @@ __all__ = [
     "log_params",
     "log_table",
     "log_text",
+    "model",
     "runs",
     "set_seeds",
     "set_tag",
@@ -76,6 +80,7 @@ _ROOMS = {
     "ActiveRun": "gittrack.tracking.active",
     "DirtyTree": "gittrack.errors",
     "GittrackError": "gittrack.errors",
+    "ModelVersion": "gittrack.models.version",
     "Project": "gittrack.project",
     "Run": "gittrack.run",
     "RunArtifact": "gittrack.data.artifact",

@@ -30,7 +30,8 @@
     ├── RemoteUnusable               no DVC remote, or one that cannot be reached or refuses us
     ├── OnlyCopy                     what would be removed is on no remote
     └── GateRefused               4  a gate said no
-        └── DirtyTree                knows the files
+        ├── DirtyTree                knows the files
+        └── PolicyRefused            a stage does not let a version in; knows each check
 
 Raise the precise class with one sentence that says what, where, and what to do next. Only `gittrack.cli` prints
 and chooses the exit code, which is the `exit_code` of the class.
@@ -61,6 +62,7 @@ __all__ = [
     "NotSigned",
     "ObjectMissing",
     "OnlyCopy",
+    "PolicyRefused",
     "PurgeNotPushed",
     "RefConflict",
     "RemoteUnusable",
@@ -226,3 +228,11 @@ class DirtyTree(GateRefused):
     def __init__(self, message: str, files: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.files = tuple(files)
+
+
+class PolicyRefused(GateRefused):
+    """A stage does not let a version in; `checks` are lines, one for each rule, with what was found."""
+
+    def __init__(self, message: str, checks: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.checks = tuple(checks)

@@ -13,6 +13,7 @@ from gittrack.domain.run import Failure, Status
 from gittrack.errors import UsageError
 from gittrack.git.repository import current_folder
 from gittrack.index.query import ExperimentSummary
+from gittrack.models.version import ModelVersion
 from gittrack.project import Project
 from gittrack.run import Run, Runs
 from gittrack.settings import SETTINGS_FILE
@@ -156,8 +157,18 @@ def describe(text: str) -> None:
     _current().describe(text)
 
 
-def log_artifact(path: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
-    _current().log_artifact(path, name, kind)
+def log_artifact(
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    kind: str | None = None,
+    *,
+    register: str | None = None,
+    input_example: Any = None,
+    output_example: Any = None,
+) -> None:
+    _current().log_artifact(
+        path, name, kind, register=register, input_example=input_example, output_example=output_example
+    )
 
 
 def log_artifacts(folder: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
@@ -233,6 +244,11 @@ def get_run(name: str, *, experiment: str | None = None) -> Run:
 def get_artifact(name: str) -> RunArtifact:
     """An artifact by `name:latest`, `name:v3` or `name@<run>`; fetched when its bytes are asked for."""
     return _project().artifact(name)
+
+
+def model(name: str) -> ModelVersion:
+    """A version of a model by `NAME@v3`, `NAME@production`, `NAME@champion`, or NAME alone for the latest one."""
+    return _project().models.version(name)
 
 
 def experiments() -> Sequence[ExperimentSummary]:

@@ -13,7 +13,7 @@ from gittrack.capture.code import signature
 from gittrack.domain.amendment import TAG_PREFIX
 from gittrack.domain.names import check_key, check_run_name
 from gittrack.domain.text import check_text, checked_tags
-from gittrack.errors import CorruptRecord, InvalidValue, RunBusy, UnknownRun, UsageError
+from gittrack.errors import CorruptRecord, GittrackError, InvalidValue, RunBusy, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.run import Run, Runs
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gittrack.ledger.pack import Packed
     from gittrack.ledger.purge import Purged, PushedPurge
     from gittrack.ledger.read import Damage
+    from gittrack.models.models import Models
     from gittrack.share import Clone, Shared
     from gittrack.tracking.active import ActiveRun
     from gittrack.tracking.inputs import UsedArtifact
@@ -72,6 +73,13 @@ class Project:
         from gittrack.ledger.handle import Ledger
 
         return Ledger(self.repo, self.settings, os.environ, lambda: self._current().commit_of)
+
+    @cached_property
+    def models(self) -> Models:
+        """The models of this repository, and the way to change them."""
+        from gittrack.models.models import Models
+
+        return Models(self.repo, self.depot, self._current, self._run, lambda: signature(self.repo, os.environ))
 
     def _run(self, state: RunState) -> Run:
         return Run(self.repo, state, self.depot, lambda: self._index.amendments(state.id))
@@ -111,6 +119,7 @@ class Project:
         )
         run = start(self.repo, self.settings, plan)
         run.find_artifact = self.find_artifact
+        run.after_seal = lambda: self._register_wishes(run.warn)
         return run
 
     def run_command(
@@ -140,7 +149,28 @@ class Project:
             inputs=tuple(inputs),
             outputs=tuple(outputs),
         )
-        return run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
+        done = run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
+        self._register_wishes(done.run.warn)
+        return done
+
+    def _register_wishes(self, warn: Callable[[str], object] = lambda text: None) -> None:
+        """Make versions of what finished runs wanted to be versions of a model; here alone, for nobody is there to be asked for a
+        password. What cannot be done is told and left."""
+        from gittrack.registry.wishes import Wishes
+
+        wishes = Wishes(self.repo)
+        for word, wish in wishes:
+            if wish is None:
+                wishes.note(done=[word])
+                continue
+            try:
+                self.models.register_wish(wish)
+            except OSError as error:
+                warn(f"{wish.artifact} is not registered as a version of {wish.model} yet: {error}")
+                continue
+            except GittrackError as error:
+                warn(f"{wish.artifact} is not registered as a version of {wish.model}: {error}")
+            wishes.note(done=[word])
 
     def _parent(self, parent: str | None) -> str | None:
         return None if parent is None else self.get_run(parent).id
@@ -216,7 +246,9 @@ class Project:
         from gittrack.tracking.recover import recover
 
         ids = [self._active_id(one) for one in force]
-        return recover(self.repo, ids)
+        found = recover(self.repo, ids)
+        self._register_wishes()
+        return found
 
     def _active_id(self, text: str) -> str:
         found = [view.state for view in self.live() if text in (view.state.id, view.state.name)]
@@ -275,6 +307,10 @@ class Project:
         """The run that a name means (docs/guide/reading.md); raises UnknownRun or AmbiguousRun."""
         from gittrack.index.resolve import resolve
 
+        if "@" in text[1:]:
+            version = self.models.find(text)
+            if version is not None:
+                return version.run
         state = resolve(
             self._current(),
             self.repo,
@@ -428,6 +464,7 @@ class Project:
         from gittrack.share import push
 
         self._check_experiment(experiment)
+        self._register_wishes()
         return push(self._clone(), remote, data=data, all_data=all_data, only=_chosen(experiment, since))
 
     def _check_experiment(self, name: str | None) -> None:
@@ -632,10 +669,13 @@ class Project:
     def repair(self) -> Repaired:
         """Make whole what can be of the data of runs; `fsck` afterwards tells what could not."""
         from gittrack.data.health import examine, expose_all, repair
+        from gittrack.registry.read import read_registry
+        from gittrack.registry.record import restore_tags
 
         states = self._all_states()
         done = repair(self.depot, examine(self.depot, states))
-        return replace(done, exposed=expose_all(self.depot, states))
+        tags = restore_tags(self.repo, read_registry(self.repo).models.values())
+        return replace(done, exposed=expose_all(self.depot, states), tags=tags)
 
     def init(self, *, fetch_runs: bool = False) -> list[str]:
         """Make the repository ready; returns what was done, a line each. See `gittrack init`."""
@@ -651,6 +691,7 @@ class Project:
         from gittrack.data.health import examine
         from gittrack.data.health import problems as data_problems
         from gittrack.ledger.fsck import Problem, fsck
+        from gittrack.registry.read import read_registry
 
         problems = list(fsck(self.repo))
         problems += data_problems(self.depot, examine(self.depot, self._all_states()), spoiled)
@@ -658,6 +699,10 @@ class Project:
             Problem(str(one.folder), one.problem, "mend what it names, then run 'gittrack recover'")
             for one in self.recover()
             if one.problem
+        ]
+        registry = read_registry(self.repo)
+        problems += [
+            Problem(one.ref, one.reason, one.step, harmless=registry.is_foreign(one)) for one in registry.findings
         ]
         if not self._index_agrees():
             problems.append(
@@ -681,7 +726,7 @@ def _chosen(experiment: str | None, since: str | None) -> Callable[[RunState], b
     """What `--experiment` and `--since` choose; None: everything."""
     if experiment is None and since is None:
         return None
-    first = None if since is None else _moment(since)
+    first = None if since is None else moment(since)
 
     def chosen(run: RunState) -> bool:
         return (experiment is None or run.experiment == experiment) and (first is None or run.started >= first)
@@ -689,7 +734,7 @@ def _chosen(experiment: str | None, since: str | None) -> Callable[[RunState], b
     return chosen
 
 
-def _moment(text: str) -> float:
+def moment(text: str) -> float:
     """Seconds since the epoch of a time as a filter would have it: `-7d`, `2026-01-31`."""
     import time
 

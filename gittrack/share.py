@@ -25,6 +25,8 @@ from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.writer import Writer
 from gittrack.pointers.released import Released
+from gittrack.registry.event import Event
+from gittrack.registry.sync import Synced, fetch_registry, push_registry
 
 _RECENT = 200
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
@@ -40,10 +42,15 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What moved: runs, objects and their bytes; `refused` refs and `absent` data, each with the reason."""
+    """What moved: runs, objects and their bytes, `models`' changes; `refused` refs and `absent` data, each with the reason.
+
+    `lost` are changes of models that this clone made, and somebody else was faster.
+    """
 
     remote: str
     runs: tuple[Named, ...] = ()
+    models: tuple[Event, ...] = ()
+    lost: tuple[Event, ...] = ()
     objects: int = 0
     bytes: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +60,7 @@ class Shared:
 
     @property
     def complete(self) -> bool:
-        return not (self.refused or self.absent)
+        return not (self.refused or self.absent or self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +123,16 @@ def push(
         heads = {ref: head for ref, head in heads.items() if there.get(ref) != head}
         sent = send_alone(repository, name, heads)
     arrived = set(sent.runs)
+    # After the runs and their data: who sees a version can have all of it.
+    models = push_registry(repository, name) if only is None else Synced()
     return Shared(
         name,
         tuple(Named(run, states[run].experiment) for run in going if run in arrived),
+        tuple(models.events),
+        tuple(models.lost),
         objects,
         bytes_,
-        sent.refused,
+        {**sent.refused, **models.refused},
         absent,
         len(back & outgoing.runs.keys()),
         "; ".join(filter(None, dict.fromkeys(notes))),
@@ -202,6 +213,7 @@ def fetch(
     before = index.mark()
     purged = set(purged_runs(repository))
     taken = take_in(repository, name, clone.writer, clone.author, index.known_commits, summaries=summaries)
+    models = fetch_registry(repository, name)
     vanished = sum(1 for _ in index.states(purged_runs(repository) - purged))
     after_fetch(repository)
     index = clone.look()
@@ -226,7 +238,15 @@ def fetch(
             came, absent = came.and_more(back), {**absent, **lost}
             notes.append(gone)
     return Shared(
-        name, tuple(arrived), came.objects, came.bytes, taken.refused, absent, note="; ".join(filter(None, notes))
+        name,
+        tuple(arrived),
+        tuple(models.events),
+        tuple(models.lost),
+        came.objects,
+        came.bytes,
+        {**taken.refused, **models.refused},
+        absent,
+        note="; ".join(filter(None, notes)),
     )
 
 

@@ -177,6 +177,12 @@ def test_the_examples_in_the_readme_run(digits: Repo) -> None:
         check(found, digits.path)
 
 
+def test_the_examples_of_models_run(digits: Repo) -> None:
+    found = steps((ROOT / "docs" / "guide" / "models.md").read_text(encoding="utf-8"))
+    assert found
+    check(found, digits.path)
+
+
 EXAMPLE = """\
 ```console
 $ echo one \\

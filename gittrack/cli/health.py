@@ -57,6 +57,8 @@ def fsck(app: App, repair: bool, as_json: bool) -> None:
         if done.objects:
             fetched = f", {size(done.bytes)} of it from the remote" if done.bytes else ""
             app.console.note(f"repaired {counted(done.objects, 'object')}{fetched}")
+        if done.tags:
+            app.console.note(f"put {counted(done.tags, 'tag')} of models back")
         if done.exposed:
             app.console.note(f"put {counted(done.exposed, 'object')} into DVC's cache again")
     problems = project.fsck(spoiled=spoiled)

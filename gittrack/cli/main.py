@@ -11,7 +11,7 @@ import click
 
 from gittrack._version import __version__
 from gittrack.cli.console import Console, OutputClosed
-from gittrack.errors import AmbiguousRun, DirtyTree, FilterError, GittrackError
+from gittrack.errors import AmbiguousRun, DirtyTree, FilterError, GittrackError, PolicyRefused
 
 if TYPE_CHECKING:
     from gittrack.project import Project
@@ -47,6 +47,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "fetch": "share:fetch",
         "pull": "share:pull",
         "bundle": "bundle:bundle",
+    },
+    "Models": {
+        "model": "model:model",
+        "promote": "model:promote",
     },
     "Health": {
         "doctor": "health:doctor",
@@ -185,6 +189,8 @@ def _say_more(console: Console, error: BaseException) -> None:
     match error:
         case DirtyTree():
             console.listing(error.files)
+        case PolicyRefused():
+            console.listing(error.checks, most=100)
         case AmbiguousRun():
             console.listing(error.candidates)
         case FilterError() if error.expression and error.position is not None:

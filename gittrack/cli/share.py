@@ -11,6 +11,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import experiment_option_of, json_option
 from gittrack.errors import GittrackError
+from gittrack.registry.event import event_json, subject
 from gittrack.report.numbers import size
 from gittrack.report.text import escape
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gittrack.share import Shared
 
 _LISTED = 20
+_SEEN = "'gittrack model history' tells what is, and then say it again"
+_NEXT = {"pushed": "'gittrack fetch' sets it aside and brings what is", "fetched": _SEEN, "pulled": _SEEN}
 _no_data = click.option("--no-data", is_flag=True, help="Runs alone: leave their data where they are.")
 _since = click.option("--since", metavar="TIME", help="Only runs that started since then, as -7d or 2026-01-31.")
 _since_data = click.option("--since", metavar="TIME", help="Data of runs that started since then only; runs come all.")
@@ -121,7 +124,9 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
     else:
         for experiment, count in sorted(Counter(run.experiment for run in done.runs).items()):
             app.console.line(escape(f"{experiment}: {count:,} {'run' if count == 1 else 'runs'} {verb}"))
-        if not done.runs and not done.note and not done.refused:
+        for event in done.models:
+            app.console.line(escape(subject(event)))
+        if not (done.runs or done.models or done.note or done.refused or done.lost):
             app.console.line(escape(f"no new runs {way} {done.remote}"))
         if done.objects:
             app.console.line(
@@ -129,6 +134,10 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
             )
     for ref, reason in done.refused.items():
         app.console.error(f"{ref}: {reason}")
+    for event in done.lost:
+        app.console.error(
+            f"{subject(event)}: not in force, for somebody else changed {event.model} first; {_NEXT[verb]}"
+        )
     if done.note:
         app.console.note(done.note)
     _tell_absent(app, done.absent)
@@ -158,6 +167,8 @@ def _json(done: Shared) -> dict[str, Any]:
     return {
         "remote": done.remote,
         "runs": [run.id for run in done.runs],
+        "models": [event_json(event) for event in done.models],
+        "lost": [event_json(event) for event in done.lost],
         "objects": done.objects,
         "bytes": done.bytes,
         "refused": dict(done.refused),

@@ -22,6 +22,7 @@ from gittrack.live.tail import peek
 from gittrack.pointers.census import cached_object, kept_objects, take_away
 from gittrack.pointers.lock import collecting
 from gittrack.pointers.released import Released
+from gittrack.registry.read import read_registry
 from gittrack.settings import Retention
 from gittrack.tracking.places import all_folders
 
@@ -129,7 +130,7 @@ def plan_gc(
     runs = look()
     unknown = False
     tags = registered_commits(repository)
-    registered = {run.id for run in runs if run.commit in tags or run.head in tags}
+    registered = {run.id for run in runs if run.commit in tags or run.head in tags} | registered_runs(repository)
     kept_ids = kept_runs(runs, retention, registered=registered, direction=direction, now=now)
     released: dict[str, Needed] = {}
     for one in needed_objects(repository, runs, strict=True, amendments=amendments):
@@ -243,6 +244,13 @@ def _named_since(depot: Depot, plan: GcPlan) -> set[str]:
 def released_objects(repository: Repository) -> set[str]:
     """Objects that `gc` let go here on purpose."""
     return Released(repository.home).all()
+
+
+def registered_runs(repository: Repository) -> set[str]:
+    """Runs that a version of a model comes from; its tag may name a commit on top of the run's."""
+    return {
+        one.registered.run for model in read_registry(repository).models.values() for one in model.versions.values()
+    }
 
 
 def registered_commits(repository: Repository) -> dict[str, list[str]]:

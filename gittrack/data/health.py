@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
 from gittrack.data.needed import Needed, needed_objects
+from gittrack.domain.pointer import Pointer
 from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing
 from gittrack.ledger.fsck import Problem, Unasked
@@ -45,6 +46,19 @@ def examine(depot: Depot, runs: Iterable[RunState]) -> list[Finding]:
         if wrong:
             findings.append(Finding(one, wrong))
     return findings
+
+
+def unwell(depot: Depot, pointer: Pointer) -> str:
+    """What is wrong with the bytes behind a pointer, all of them read and hashed; empty when nothing is."""
+    try:
+        oids = depot.store.objects(pointer.oid)
+    except GittrackError:
+        oids = (pointer.oid,)
+    wrong = {oid: health for oid in oids if (health := depot.store.check(oid)) is not Health.OK}
+    damaged = [oid for oid, health in wrong.items() if health is Health.DAMAGED]
+    if damaged:
+        return f"its bytes here are not those that were registered (object {damaged[0]}); 'gittrack fsck --repair' looks for others"
+    return "its bytes are not here, so nobody can tell; 'gittrack pull' gets them" if wrong else ""
 
 
 def _check(depot: Depot, oid: str, seen: dict[str, Health]) -> Health:
@@ -115,7 +129,8 @@ def _is_cut(needed: Needed, oid: str, answer: Answer) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """How many objects are whole again, how many bytes were fetched for that, and how many DVC's cache has again.
+    """How many objects are whole again, how many bytes were fetched for that, how many DVC's cache has again, and how many tags
+    of models are back.
 
     `spoiled` are those that the remote has, and not as they must be.
     """
@@ -123,6 +138,7 @@ class Repaired:
     objects: int
     bytes: int
     exposed: int = 0
+    tags: int = 0
     spoiled: frozenset[str] = frozenset()
 
 

@@ -43,7 +43,6 @@ def resolve(
         return _newest(index, back, experiment)
     if text.startswith("best:"):
         return _best(index, text.removeprefix("best:"), experiment, goals)
-    # <model>@<version>, <model>@<stage or alias>: the registry will answer here.
     found = (
         _by_id(index, text)
         or _one(text, index.named(text, experiment=experiment, deleted=deleted))

@@ -18,7 +18,7 @@ class Note:
         try:
             text = (repository.home / self.name).read_text(encoding="utf-8", errors="replace")
             self.noted = tuple(dict.fromkeys(text.split()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.noted = ()
 
     def note(self, names: Iterable[str] = (), *, done: Collection[str] = ()) -> None:

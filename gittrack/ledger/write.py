@@ -13,10 +13,10 @@ from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import amendment_to_line, state_to_line
 from gittrack.domain.run import RunRecord, RunState
 from gittrack.errors import AlreadyRecorded, CorruptRecord, RefConflict, RepositoryError, UnknownRun
-from gittrack.git.objects import ObjectBatch, Signature, parse_tree, publish, read_tree
+from gittrack.git.objects import REGULAR, ObjectBatch, Signature, parse_tree, publish, read_tree
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
-from gittrack.ledger import layout
+from gittrack.ledger import dvcyaml, layout
 from gittrack.ledger.read import Chain, read_chain
 
 _TRIES = 20
@@ -73,7 +73,7 @@ def write_run(
             files = {**files, layout.WHOLE_LINE: _dump(state_to_line(state))}
             line = layout.fit_line(plain, _dump)
         batch = ObjectBatch(repository)
-        tree = _run_tree(repository, batch, record.code.captured, files)
+        tree = _run_tree(repository, batch, record.code.captured, files, dvcyaml.declared(record.artifacts))
         parents = [record.code.captured, *consumed]
         if chain is None or amendment is None:
             message = layout.run_message(state, line)
@@ -109,11 +109,21 @@ def _already_there(
     )
 
 
-def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapping[str, bytes]) -> str:
-    """The code's tree with our folder in it; a `.gittrack/` that the user committed keeps what is not ours."""
-    users_own = f"{code}:{layout.FOLDER}/{layout.IGNORE}"
+def _run_tree(
+    repository: Repository,
+    batch: ObjectBatch,
+    code: str,
+    files: Mapping[str, bytes],
+    artifacts: Mapping[str, Mapping[str, str]],
+) -> str:
+    """The code's tree with our folder in it; a `.gittrack/` that the user committed keeps what is not ours.
+
+    Named `artifacts` are declared in the `dvc.yaml` at the top, unless that is something that DVC could not read either.
+    """
+    users_own, pipeline = f"{code}:{layout.FOLDER}/{layout.IGNORE}", f"{code}:{dvcyaml.NAME}"
     names = [f"{code}^{{tree}}", f"{code}:{layout.FOLDER}", *([users_own] if layout.IGNORE in files else [])]
-    kinds = dict.fromkeys(names, "tree") | {users_own: "blob"}
+    names += [pipeline] if artifacts else []
+    kinds = dict.fromkeys(names, "tree") | {users_own: "blob", pipeline: "blob"}
     found = {name: data for name, kind, data in repository.read_objects(names) if kind == kinds[name]}
     if f"{code}^{{tree}}" not in found:
         raise CorruptRecord(
@@ -128,7 +138,24 @@ def _run_tree(repository: Repository, batch: ObjectBatch, code: str, files: Mapp
     if found.get(users_own):
         files = {**files, layout.IGNORE: found[users_own].rstrip(b"\n") + b"\n" + files[layout.IGNORE]}
     folder = batch.folder({path: batch.blob(data) for path, data in files.items()}, base=ours)
+    if artifacts:
+        root = _declaring(batch, root, found.get(pipeline), artifacts)
     return batch.graft(root, layout.FOLDER, folder)
+
+
+def _declaring(
+    batch: ObjectBatch,
+    root: list[tuple[bytes, int, str]],
+    pipeline: bytes | None,
+    artifacts: Mapping[str, Mapping[str, str]],
+) -> list[tuple[bytes, int, str]]:
+    name = dvcyaml.NAME.encode("ascii")
+    others = [one for one in root if one[0] != name]
+    if pipeline is None and len(others) < len(root):
+        # A folder or a submodule of that name.
+        return root
+    text = dvcyaml.with_artifacts(pipeline or b"", artifacts)
+    return root if text is None else [*others, (name, REGULAR, batch.blob(text))]
 
 
 def _other_heads(chain: Chain, *heads: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gittrack.domain.codec import time_to_text
 from gittrack.domain.version import Version
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.tags import SIGNATURE
@@ -80,6 +81,26 @@ def subject(event: Event) -> str:
             return f"{called} is {event.place} no more"
         case Action.APPROVE:
             return f"{called} is approved" + (f" for {event.place}" if event.place else "")
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """As commands print it."""
+    return {
+        "number": event.number,
+        "action": event.action.value,
+        "version": None if event.version is None else str(event.version),
+        "place": event.place,
+        "time": time_to_text(event.time),
+        "author": event.author,
+        "message": event.message,
+        "run": event.run,
+        "commit": event.commit,
+        "tag": event.tag,
+        "object": event.object,
+        "signed": event.signed,
+        "operation": event.operation,
+        "details": dict(event.details),
+    }
 
 
 def to_message(event: Event, nonce: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -60,6 +60,10 @@ class Facts:
     run_command: Callable[[str], tuple[int, str]]
     signers: Sequence[str] = ()
     signs: bool = False
+
+    def by(self, person: str, now: int) -> Facts:
+        """The same, as somebody saw it then."""
+        return replace(self, person=person, now=now)
 
 
 def check_rules(rules: Sequence[Rule], facts: Facts) -> tuple[Check, ...]:

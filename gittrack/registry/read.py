@@ -16,14 +16,26 @@ from gittrack.registry.state import Model, fold
 from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, parse_sequence, parse_tag, sequence_ref
 
 _CACHE = "registry.json"
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
+
+
+_FETCH = "'gittrack fetch' may bring what is missing"
 
 
 class Finding(NamedTuple):
-    """A ref of the registry that cannot be trusted, and why."""
+    """A ref of the registry that cannot be trusted, why, and what to do."""
 
     ref: str
     reason: str
+    step: str = "nothing of it counts; look at it with 'git cat-file -p', and take it away if nobody needs it"
+
+    @property
+    def model(self) -> str:
+        numbered = parse_sequence(self.ref)
+        if numbered is not None:
+            return numbered[0]
+        found = parse_tag(self.ref.removeprefix(TAGS))
+        return "" if found is None else found.model
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,10 @@ class Registry:
 
     models: Mapping[str, Model] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+
+    def is_foreign(self, finding: Finding) -> bool:
+        """Whether it may just be a tag of somebody's that looks like one of ours: of no model that is here."""
+        return finding.model not in self.models
 
     def get(self, name: str) -> Model:
         """Raises UnknownModel, with the nearest name."""
@@ -123,12 +139,7 @@ def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[li
             # A plain clone has the tags alone; then they are all that there is to go by.
             numbered.setdefault(event.model, {})[event.number] = event
         elif event.number not in numbered[event.model]:
-            findings.append(
-                Finding(
-                    ref,
-                    f"event {event.number} of {event.model} is not in its sequence; 'gittrack fetch' may bring that",
-                )
-            )
+            findings.append(Finding(ref, f"event {event.number} of {event.model} is not in its sequence", _FETCH))
         elif numbered[event.model][event.number].object != event.object:
             findings.append(
                 Finding(ref, f"event {event.number} of {event.model} is another one: somebody made this tag anew")
@@ -147,12 +158,12 @@ def _broken(model: str, sequence: Mapping[int, Event], refs: Mapping[str, str], 
         tag = f"{TAGS}{event.tag}"
         if complete:
             if number != (before.number if before else 0) + 1:
-                yield Finding(ref, f"event {number - 1} of {model} is missing before it; 'gittrack fetch' may bring it")
+                yield Finding(ref, f"event {number - 1} of {model} is missing before it", _FETCH)
             elif event.previous != (before.object if before else None):
                 yield Finding(ref, f"it does not follow event {number - 1} that is here: one of the two was made anew")
             if has_tag(event.action) and tag not in refs:
                 yield Finding(
-                    tag, f"the tag of event {number} of {model} is gone; 'gittrack fsck --repair' puts it back"
+                    tag, f"the tag of event {number} of {model} is gone", "'gittrack fsck --repair' puts it back"
                 )
         if before is not None and event.time <= before.time:
             yield Finding(ref if complete else tag, f"its time is not after that of event {before.number}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -88,6 +88,20 @@ def publish_here(repository: Repository, events: Sequence[Event]) -> None:
         change_refs(repository, changes, "gittrack: model")
     except RefConflict as error:
         raise LostRace(f"somebody else changed the model {events[0].model} at this moment ({error})") from None
+
+
+def restore_tags(repository: Repository, models: Iterable[Model]) -> int:
+    """Put tags back that went away beside their numbers, as a pruning fetch or a hand may do; returns how many."""
+    there = repository.list_refs(TAGS)
+    gone = {
+        ref: one.object
+        for model in models
+        for one in model.events
+        if has_tag(one.action) and (ref := f"{TAGS}{one.tag}") not in there
+    }
+    if gone:
+        change_refs(repository, [RefChange(ref, one, None) for ref, one in gone.items()], "gittrack: model tags")
+    return len(gone)
 
 
 def publish_there(repository: Repository, remote: str, events: Sequence[Event]) -> None:

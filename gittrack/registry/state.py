@@ -111,8 +111,14 @@ def fold(name: str, events: Iterable[Event]) -> Model:
 
 
 def until(model: Model, moment: float) -> Model:
-    """The model as it stood at a moment, by what the events say of their time, which never goes back."""
-    return fold(model.name, [one for one in model.events if one.time <= moment])
+    """The model as it stood at a moment, by what the events say of their time, which never goes back.
+
+    An operation was made when the first of its events was; the others come a second later each for the order alone.
+    """
+    began: dict[int, float] = {}
+    for one in model.events:
+        began.setdefault(one.operation, one.time)
+    return fold(model.name, [one for one in model.events if began[one.operation] <= moment])
 
 
 class _Fold:
@@ -138,8 +144,9 @@ class _Fold:
         for stage, back in moved.items():
             held = tuple(self.holders[stage])
             past = self.past.setdefault(stage, [])
-            if back and held in past:
-                while past[-1] != held:
+            if back and any(set(one) == set(held) for one in past):
+                # They may have come back in another order.
+                while set(past[-1]) != set(held):
                     past.pop()
             elif held and (not past or past[-1] != held):
                 past.append(held)

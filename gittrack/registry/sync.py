@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -43,14 +44,31 @@ def fetch_registry(repository: Repository, remote: str) -> Synced:
     wanted = {ref: one for ref, one in there.items() if here.get(ref) != one}
     if not wanted:
         return Synced()
-    token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/"
-    places = {ref: f"{token}{number}" for number, ref in enumerate(wanted)}
-    try:
-        fetch_refs(repository, remote, places)
+    with _brought(repository, remote, wanted):
         return _take(repository, wanted, there, here)
+
+
+@contextmanager
+def _brought(repository: Repository, remote: str, refs: Iterable[str]) -> Iterator[None]:
+    """The objects of a remote's refs, for as long as they are looked at; no ref of ours changes."""
+    token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/"
+    try:
+        fetch_refs(repository, remote, {ref: f"{token}{number}" for number, ref in enumerate(refs)})
+        yield
     finally:
         left = repository.list_refs(token)
         change_refs(repository, [RefChange(ref, None, tip) for ref, tip in left.items()])
+
+
+def events_there(repository: Repository, remote: str, model: str, first: int) -> list[Event]:
+    """Events of a model that a remote has from a number on, without taking them in; raises GitFailed."""
+    listed = list_remote(repository, remote, sequence_ref(model, 0).removesuffix("0") + "*")
+    refs = {ref: one for ref, one in listed.items() if (named := parse_sequence(ref)) and named[1] >= first}
+    if not refs:
+        return []
+    with _brought(repository, remote, refs):
+        found = _read(repository, refs.values())
+    return sorted(found.values(), key=lambda one: one.number)
 
 
 def _take(
@@ -83,7 +101,8 @@ def _take(
                 f"here it is {here[ref][:12]}, there {one[:12]}; one of the two was moved, see 'gittrack fsck'"
             )
     change_refs(repository, list(changes.values()), "gittrack: fetch models")
-    done.events = [event for event in theirs.values() if sequence_ref(event.model, event.number) in changes]
+    come = (event for event in theirs.values() if sequence_ref(event.model, event.number) in changes)
+    done.events = sorted(come, key=lambda one: (one.model, one.number))
     return done
 
 
@@ -111,14 +130,17 @@ def _own(repository: Repository, beaten: Mapping[str, int]) -> list[Event]:
     ]
 
 
-def push_registry(repository: Repository, remote: str) -> Synced:
-    """Send every event that a remote lacks, one operation after the other; raises GitFailed when it does not answer."""
+def push_registry(repository: Repository, remote: str, *, only: str | None = None) -> Synced:
+    """Send every event that a remote lacks, or only those of one model, one operation after the other.
+
+    Raises GitFailed when it does not answer.
+    """
     done = Synced()
-    models = read_registry(repository).models
+    models = [one for one in read_registry(repository).models.values() if only in (None, one.name)]
     if not models:
         return done
     there = there_of(repository, remote)
-    for model in models.values():
+    for model in models:
         waiting = [one for one in model.events if any(there.get(ref) != one.object for ref in refs_of([one]))]
         taken = next(
             (one for one in waiting if there.get(sequence_ref(one.model, one.number), one.object) != one.object), None

@@ -13,7 +13,7 @@ from gittrack.errors import InvalidName, InvalidValue
 TAGS = "refs/tags/"
 SEQUENCE = "refs/gittrack/seq/"
 LOST = "refs/gittrack/lost/"
-NONE, LATEST = "none", "latest"
+NONE, LATEST, ARCHIVED = "none", "latest", "archived"
 
 _TAG = re.compile(
     rf"(?P<model>{MODEL_NAME})(?:@(?:(?P<retired>deprecated)|(?P<version>v[0-9][^!#\s]*))(?P<off>!?)|#(?P<stage>{MODEL_NAME})(?P<away>!?))"

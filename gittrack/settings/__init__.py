@@ -1,6 +1,6 @@
 """Settings: what may be set, where it may be said, and what is wrong with what was said."""
 
-from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings
+from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings, settings_at
 from gittrack.settings.schema import SCHEMA, Setting
 from gittrack.settings.values import (
     ArtifactSettings,
@@ -8,6 +8,7 @@ from gittrack.settings.values import (
     Goal,
     MetricSettings,
     ParamSettings,
+    RegistrySettings,
     Retention,
     RunSettings,
     Settings,
@@ -22,9 +23,11 @@ __all__ = [
     "Goal",
     "MetricSettings",
     "ParamSettings",
+    "RegistrySettings",
     "Retention",
     "RunSettings",
     "Setting",
     "Settings",
     "load_settings",
+    "settings_at",
 ]

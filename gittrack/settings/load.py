@@ -17,6 +17,7 @@ from gittrack.settings.values import (
     EnvironmentSettings,
     MetricSettings,
     ParamSettings,
+    RegistrySettings,
     RunSettings,
     Settings,
 )
@@ -50,19 +51,29 @@ Said = Iterable[tuple[str, Any, str]]  # key, value as it was said, place
 
 def load_settings(repo: Repository, environ: Mapping[str, str]) -> Settings:
     """The settings that hold in a repository; one SettingsError names every mistake in them."""
-    found: dict[str, tuple[Any, str]] = {}
     mistakes: list[str] = []
     weakest_first = (
         _from_file(repo, mistakes),
         _from_git(repo, mistakes),
         _from_variables(environ, mistakes),
     )
-    for source in weakest_first:
-        for key, said, place in source:
-            try:
-                found[key] = (_BY_KEY[key].parse(said), place)
-            except ValueError as error:
-                mistakes.append(f"{place}: {key} {error}")
+    return _parsed((one for source in weakest_first for one in source), mistakes)
+
+
+def settings_at(repo: Repository, commit: str) -> Settings:
+    """What the file of a commit says, and nobody's own settings; raises SettingsError."""
+    mistakes: list[str] = []
+    data = next((data for _, kind, data in repo.read_objects([f"{commit}:{SETTINGS_FILE}"]) if kind == "blob"), b"")
+    return _parsed(_from_bytes(data, mistakes), mistakes)
+
+
+def _parsed(said: Said, mistakes: list[str]) -> Settings:
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value, place in said:
+        try:
+            found[key] = (_BY_KEY[key].parse(value), place)
+        except ValueError as error:
+            mistakes.append(f"{place}: {key} {error}")
     if len(mistakes) == 1:
         raise SettingsError(mistakes[0])
     if mistakes:
@@ -85,6 +96,7 @@ def _settings(found: Mapping[str, tuple[Any, str]]) -> Settings:
         metrics=MetricSettings(**section("metrics")),
         environment=EnvironmentSettings(**section("environment")),
         artifacts=ArtifactSettings(**section("artifacts")),
+        registry=RegistrySettings(**section("registry")),
         origins={key: place for key, (_, place) in found.items()},
     )
 
@@ -125,6 +137,10 @@ def _from_file(repo: Repository, mistakes: list[str]) -> Said:
     except OSError as error:
         mistakes.append(f"{SETTINGS_FILE}: it cannot be read ({error.strerror})")
         return
+    yield from _from_bytes(data, mistakes)
+
+
+def _from_bytes(data: bytes, mistakes: list[str]) -> Said:
     if len(data) > _LARGEST_FILE:
         mistakes.append(f"{SETTINGS_FILE}: it is larger than 1 MB, which no settings file is")
     elif data:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from gittrack.domain.names import check_experiment
+from gittrack.settings.registry import read_models, read_stages
 from gittrack.settings.values import Goal, Retention
 from gittrack.settings.words import nearest
 
@@ -172,6 +173,10 @@ def _a_count(what: str, value: object) -> int:
     return value
 
 
+def _of_yaml(read: Callable[[object], Any], value: object) -> Any:
+    return read(_from_yaml_text(value) if isinstance(value, str) else value)
+
+
 def takes_several(setting: Setting) -> bool:
     """Whether several values of one key in git's configuration make one list."""
     return setting.parse is _texts
@@ -270,5 +275,35 @@ SCHEMA: tuple[Setting, ...] = (
         "Which runs keep their artifacts when 'gittrack gc' frees room; a run that any rule\n"
         "names keeps them, and without a rule every run does. For example\n"
         "  {keep_last: 50, keep_best: {val/acc: 10}, keep_days: 90, kinds: [checkpoint]}",
+    ),
+    Setting(
+        "registry.sign",
+        False,
+        _truth,
+        "Whether every change of a model is signed, as git's own settings say how.",
+    ),
+    Setting(
+        "registry.signers",
+        [],
+        _texts,
+        "Whose signatures count, by address or fingerprint of the key; empty: all that git\n"
+        "finds good. Keys of ssh stand in the file that gpg.ssh.allowedSignersFile names.",
+    ),
+    Setting(
+        "registry.stages",
+        {},
+        partial(_of_yaml, read_stages),
+        "What a stage demands of a version before it lets it in, beside none, staging,\n"
+        "production and archived also stages of your own. Only what the default branch says counts.\n"
+        "  staging: {holders: 3}\n"
+        "  production: {archive: true, override: true, policy: [clean, pushed, val/acc >= 0.9,\n"
+        "    {better: val/acc}, {from: [staging]}, {approvals: 1}, {soak: 2d}]}",
+    ),
+    Setting(
+        "registry.models",
+        {},
+        partial(_of_yaml, read_models),
+        "What is said of a model in its card: description, intended_use, limitations, owner.\n"
+        "  digits: {description: Reads digits, owner: Vision team}",
     ),
 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from gittrack.domain.policy import ModelText, StagePolicy
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -74,6 +76,16 @@ class ArtifactSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """`stages` are all that there are, `signers` addresses or fingerprints of keys."""
+
+    sign: bool
+    signers: tuple[str, ...]
+    stages: Mapping[str, StagePolicy]
+    models: Mapping[str, ModelText]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one repository, each with its value or its default."""
 
@@ -83,6 +95,7 @@ class Settings:
     metrics: MetricSettings
     environment: EnvironmentSettings
     artifacts: ArtifactSettings
+    registry: RegistrySettings
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:

@@ -25,9 +25,11 @@ from gittrack.errors import DirtyTree, GittrackError, InvalidValue, RunBusy, Run
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
+from gittrack.registry.tagname import check_model
 from gittrack.tracking import media
 from gittrack.tracking.inputs import kept_until_named, look_at
 from gittrack.tracking.outputs import Outputs
+from gittrack.tracking.signature import example_of, signature_of
 
 if TYPE_CHECKING:
     from gittrack.tracking.ground import Ground
@@ -75,6 +77,8 @@ class ActiveRun:
         # Set by those who know the index; without it an input is a path or a reference.
         self.find_artifact: FindArtifact | None = None
         self.commit: str | None = None
+        # Set by those who know the registry: what is to happen when the run is in git.
+        self.after_seal: Callable[[], None] = lambda: None
         self._journal = journal
         self._seal = seal
         self._pid = os.getpid()
@@ -160,13 +164,32 @@ class ActiveRun:
 
     # --- files
 
-    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        kind: str | None = None,
+        *,
+        register: str | None = None,
+        input_example: Any = None,
+        output_example: Any = None,
+    ) -> None:
         """Keep a file as it is now, a folder with all that is in it; `name` is what the artifact is called.
 
         Inside the run it lies at the path given, if that is relative, else at its last part. Beyond the setting
-        `artifacts.inline` it goes into DVC's cache, and git holds a pointer.
+        `artifacts.inline` it goes into DVC's cache, and git holds a pointer. `register` is a model of which it becomes the next
+        version when the run has finished; examples of what goes in and comes out say the signature of that.
         """
-        self._outputs.log(path, name, kind)
+        if register is None:
+            self._outputs.log(path, name, kind)
+            return
+        details: dict[str, Any] = {"signature": signature_of(input_example, output_example)}
+        if input_example is not None:
+            details["input_example"] = example_of(input_example)
+        check_model(register)
+        name = register if name is None else name
+        self._outputs.log(path, name, "model" if kind is None else kind)
+        self._event("register", model=register, artifact=name, details=details)
 
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None, kind: str | None = None) -> None:
         """Keep every file in a folder; `name` is what they are called together."""
@@ -280,6 +303,7 @@ class ActiveRun:
                 self.folder.write_last_word(_short_frame(end))
                 self.warn(f"{self._journal.waiting} records of the run could not be written and are lost")
             self.commit = self._seal(self)
+            self.after_seal()
         except RunBusy:
             _left_behind.append(self)
             self.warn("another process still logs to the run; it is recorded when that has ended")
@@ -460,3 +484,4 @@ def finish_at_exit() -> None:
         # By now the children are gone as a rule; if not, the next command records the run.
         with contextlib.suppress(GittrackError, OSError):
             run.commit = run._seal(run)
+            run.after_seal()

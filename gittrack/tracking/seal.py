@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.domain.pointer import Pointer
-from gittrack.domain.run import RunRecord
+from gittrack.domain.run import RunRecord, Status
 from gittrack.errors import AlreadyRecorded, CorruptRecord, GittrackError, RunBusy
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
@@ -23,6 +23,7 @@ from gittrack.ledger.write import write_run
 from gittrack.live.folder import RunFolder
 from gittrack.live.owner import Liveness
 from gittrack.live.replay import Replay
+from gittrack.registry.wishes import Wish, Wishes
 from gittrack.settings import load_settings
 from gittrack.tracking.assemble import Assembled, Base, assemble, base_commit, code_to_event, consumed_commits
 
@@ -61,9 +62,23 @@ def seal(repository: Repository, folder: RunFolder, *, unless_alive: bool = Fals
                 folder.mark(recorded)
             same = abs(there.ended - run.record.ended) <= 0.001
             commit = there.commit if same and not recorded else _write_rest(repository, folder, there.commit, recorded)
+        wishes = _wishes(run.record.id, replayed.events) if run.record.status is Status.FINISHED else []
+        if wishes:
+            Wishes(repository).add(wishes)
         folder.remove()
         count_up(repository)
         return commit
+
+
+def _wishes(run: str, events: list[dict[str, Any]]) -> list[Wish]:
+    """What the run wants to be registered; of one artifact the last word counts."""
+    found = {}
+    for event in events:
+        if event["op"] == "register":
+            details = event.get("details")
+            one = Wish(run, str(event["model"]), str(event["artifact"]), details if isinstance(details, dict) else {})
+            found[one.model, one.artifact] = one
+    return list(found.values())
 
 
 def seal_left_over(repository: Repository, folder: RunFolder, commit: str) -> str | None:

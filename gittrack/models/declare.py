@@ -1,0 +1,41 @@
+"""A commit on top of a run's, in which DVC and GTO find the artifact under the model's name."""
+
+from __future__ import annotations
+
+from gittrack.domain.artifact import Artifact
+from gittrack.git.objects import REGULAR, ObjectBatch, Signature, parse_tree
+from gittrack.git.repository import Repository
+from gittrack.ledger import dvcyaml
+
+
+def declares(repository: Repository, commit: str, model: str, artifact: Artifact) -> bool:
+    """Whether the tree of a commit says already where the model is."""
+    text = _pipeline(repository, commit)
+    return text is not None and dvcyaml.declares(text, model, dvcyaml.entry(artifact))
+
+
+def declaring_commit(repository: Repository, commit: str, model: str, artifact: Artifact, author: Signature) -> str:
+    """Write a commit whose parent is `commit` and whose tree has that in its `dvc.yaml`, if anything can be put there."""
+    name = dvcyaml.NAME.encode("ascii")
+    data = next(data for _, _, data in repository.read_objects([f"{commit}^{{tree}}"]))
+    root = parse_tree(data, repository.object_format)
+    text = _pipeline(repository, commit)
+    batch = ObjectBatch(repository)
+    others = [one for one in root if one[0] != name]
+    if text is not None or len(others) == len(root):
+        text = dvcyaml.with_artifacts(text or b"", {model: dvcyaml.entry(artifact)})
+    entries = root if text is None else [*others, (name, REGULAR, batch.blob(text))]
+    made = batch.commit(
+        tree=batch.folder({}, base=entries),
+        parents=[commit],
+        author=author,
+        committer=author,
+        message=f"Register {artifact.called} as the model {model}\n",
+    )
+    batch.write()
+    return made
+
+
+def _pipeline(repository: Repository, commit: str) -> bytes | None:
+    found = repository.read_objects([f"{commit}:{dvcyaml.NAME}"])
+    return next((data for _, kind, data in found if kind == "blob"), None)

@@ -1,0 +1,132 @@
+"""What the rules of a stage ask the world: data on the remote, repeats of a run, signatures, a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack.compare.align import same
+from gittrack.compare.stats import welch_greater
+from gittrack.data.depot import Depot
+from gittrack.data.needed import needed_objects
+from gittrack.domain.run import RunState
+from gittrack.git.repository import Repository
+from gittrack.git.tags import Checked, check_signature
+from gittrack.index.index import Index
+from gittrack.models.settings import Authority
+from gittrack.registry.state import Model, VersionState
+
+# Of two groups of runs one is called better at this level.
+_LEVEL = 0.05
+_WORDS = 300
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the answers come from; `state_of` finds the run of a version."""
+
+    repository: Repository
+    depot: Depot
+    look: Callable[[], Index]
+    authority: Authority
+    state_of: Callable[[VersionState], RunState]
+
+    def missing_data(self, run: RunState) -> str:
+        """What of a run's data others could not get, as a sentence; empty when they could get all."""
+        needed = list(needed_objects(self.repository, [run]))
+        if not needed:
+            return ""
+        oids, absent = self.depot.objects([one.pointer for one in needed])
+        if absent:
+            return f"{next(iter(absent.values()))}; 'gittrack pull' first"
+        answer = self.depot.ask(oids)
+        if answer.silence:
+            return f"nobody can tell whether its data are where others can get them: {answer.silence}"
+        missing = [oid for oid in oids if oid not in answer.sizes]
+        if not missing:
+            return ""
+        count = "1 object" if len(missing) == 1 else f"{len(missing):,} objects"
+        return f"{count} of its data {'is' if len(missing) == 1 else 'are'} not on {answer.name}; 'gittrack push' sends them"
+
+    def compare(self, model: Model, stage: str, version: VersionState, run: RunState, metric: str) -> tuple[bool, str]:
+        """Whether a run beats who holds the stage, with as much as the repeats of both can carry."""
+        holders = [one for one in model.holders.get(stage, ()) if one != version.version]
+        if not holders:
+            return True, f"nobody holds {stage} yet"
+        goal = self.authority.settings.goal(metric)
+        if goal is None:
+            return (
+                False,
+                f"nothing says whether {metric} is better high or low; set metrics.goals on the default branch",
+            )
+        held = model.versions[holders[-1]]
+        other = self.state_of(held)
+        mine, theirs = self._values(run, metric), self._values(other, metric)
+        called = held.version.short
+        if not mine or not theirs:
+            lacking = run.name if not mine else f"{other.name} ({called})"
+            return False, f"run {lacking} has no metric {metric!r}"
+        sign = 1.0 if goal.goal == "max" else -1.0
+        found = welch_greater([sign * one for one in mine], [sign * one for one in theirs])
+        words = f"{metric} is {sign * found.mean_a:.6g}{_of(found.n_a)} against {sign * found.mean_b:.6g}{_of(found.n_b)} of {called}"
+        # Not `<=` alone: a NaN is in no order with anything.
+        if not found.mean_a - found.mean_b > goal.min_change:
+            least = f", and {goal.min_change:g} is the least that counts" if goal.min_change else ""
+            return False, f"{words}{least}"
+        if found.p is None:
+            return True, f"{words}; with one run of either that is what was measured, and proves no more"
+        if found.p > _LEVEL:
+            return False, f"{words}, which may be chance (Welch, p = {found.p:.2g}); more repeats would tell"
+        return True, f"{words} (Welch, p = {found.p:.2g})"
+
+    def _values(self, run: RunState, metric: str) -> list[float]:
+        """The metric in all finished repeats of a run: same code and params but for those that tell repeats apart."""
+        alike = self._configuration(run)
+        group = [
+            one
+            for one in self.look().select(experiment=run.experiment)
+            if one.code_commit == run.code_commit
+            and str(one.status) == "finished"
+            and one.id != run.id
+            and self._same(alike, self._configuration(one))
+        ]
+        return [one.metrics[metric] for one in (run, *group) if metric in one.metrics]
+
+    def _configuration(self, run: RunState) -> dict[str, object]:
+        seeds = self.authority.settings.params.seed_like
+        return {key: value for key, value in run.params.items() if key.rpartition(".")[2] not in seeds}
+
+    def _same(self, a: dict[str, object], b: dict[str, object]) -> bool:
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+
+    def signature(self, object_id: str, kind: str) -> Checked:
+        return check_signature(self.repository, object_id, kind, signers=self.authority.signers)
+
+    def run_command(self, command: str, words: Sequence[tuple[str, str]]) -> tuple[int, str]:
+        """A command of the policy, in a checkout of the commit that has the policy: exit code and its last words."""
+        with tempfile.TemporaryDirectory(prefix="gittrack-policy-") as folder:
+            place = Path(folder) / "tree"
+            self.repository.git("worktree", "add", "--quiet", "--detach", "--", str(place), self.authority.commit)
+            try:
+                done = subprocess.run(
+                    command,
+                    shell=True,
+                    cwd=place,
+                    env={**os.environ, **dict(words)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+            finally:
+                self.repository.run("worktree", "remove", "--force", "--force", "--", str(place), check=False)
+        said = done.stdout.decode("utf-8", "replace").strip().splitlines()
+        return done.returncode, said[-1][:_WORDS] if said else ""
+
+
+def _of(count: int) -> str:
+    return "" if count == 1 else f" (mean of {count})"

@@ -1,0 +1,600 @@
+"""Changes of models: each decided on the newest state that can be had, and in force for everybody at once or for nobody."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gittrack.data.depot import Depot
+from gittrack.domain.artifact import Artifact
+from gittrack.domain.policy import Demand, StagePolicy
+from gittrack.domain.run import RunState, Status
+from gittrack.domain.text import check_text, checked_tags
+from gittrack.domain.version import Version
+from gittrack.errors import (
+    AmbiguousRun,
+    GitFailed,
+    LostRace,
+    ObjectMissing,
+    PolicyRefused,
+    RepositoryError,
+    UnknownModel,
+    UsageError,
+)
+from gittrack.git.objects import Signature
+from gittrack.git.remote import choose_remote
+from gittrack.git.repository import Repository
+from gittrack.index.index import Index
+from gittrack.models.declare import declares, declaring_commit
+from gittrack.models.facts import World
+from gittrack.models.settings import Authority, authority
+from gittrack.registry.event import Event, address, subject
+from gittrack.registry.policy import Check, Facts, check_rules
+from gittrack.registry.read import Registry, read_registry
+from gittrack.registry.record import Draft, build, publish_here, publish_there
+from gittrack.registry.state import Model, VersionState
+from gittrack.registry.sync import events_there, fetch_registry, push_registry
+from gittrack.registry.tagname import ARCHIVED, NONE, Action, check_alias, check_model
+from gittrack.run import Run
+from gittrack.settings.words import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Whether a change is to be in force on the remote at once; `push` None: where there is a remote."""
+
+    push: bool | None = None
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a change: the events that are in force now, on which remote (None: in this clone alone)."""
+
+    model: Model
+    version: VersionState | None
+    events: tuple[Event, ...]
+    remote: str | None = None
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    drafts: Sequence[Draft]
+    version: Version | None = None
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
+    # What is to be done before anybody may see the change.
+    before: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """`state_of` finds the run of a version; `look` brings the index up to date."""
+
+    repository: Repository
+    depot: Depot
+    look: Callable[[], Index]
+    state_of: Callable[[VersionState], RunState]
+    author: Signature
+
+    # --- versions
+
+    def register(
+        self,
+        name: str,
+        run: Run,
+        *,
+        artifact: str | None = None,
+        version: str | None = None,
+        bump: str | None = None,
+        message: str = "",
+        tags: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
+        share: Share = Share(),
+    ) -> Changed:
+        """A new version of a model: an artifact of a finished run whose bytes are there.
+
+        `version` or `bump` (major, minor, patch) choose its number; the next major one if neither is given. Raises UsageError for a
+        version that exists and for a run that cannot be one, ObjectMissing, LostRace, NotSigned, GitFailed.
+        """
+        check_model(name)
+        _check_run(run.state)
+        made = _choose(run, name, artifact)
+        chosen = None if version is None else Version.parse(version)
+        said = {"artifact": made.to_dict(), "tags": checked_tags(tags or {}), **(details or {})}
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            if model.retired is not None:
+                raise UsageError(f"model {name} is deprecated as a whole ({_who(model.retired)}); choose another name")
+            number = chosen or _next(model, bump)
+            if number in model.versions:
+                there = model.versions[number].registered
+                raise UsageError(
+                    f"{name} has {number.short} already ({_who(there)}), and a version never changes; the next is {_next(model).short}"
+                )
+            same = [one for one in model.versions.values() if is_of(one, run.id, made)]
+            if same and version is None and bump is None:
+                raise UsageError(
+                    f"{made.called} of run {run.name} is {name}@{same[0].version.short} already; name a --version to register it again"
+                )
+            self._check_bytes(run, made)
+            commit = self._commit(model, run, made)
+            shown = _shown(run.state, rules)
+            details = {"subject": f"registered, run {run.name}" + (f", {shown}" if shown else ""), **said}
+            draft = Draft(Action.REGISTER, commit, run.id, number, None, check_text(message), _without_empty(details))
+            return _Plan([draft], number, before=lambda: self._send(run, made))
+
+        return self._change(name, decide, share, new=True)
+
+    def _commit(self, model: Model, run: Run, made: Artifact) -> str:
+        """The run's own commit, where it says under this name where the bytes are; else one on top of it.
+
+        GTO knows one version for a commit.
+        """
+        own = any(one.path == made.path for one in run.record.artifacts)
+        commit = run.commit if own else run.head
+        assert commit is not None
+        taken = {one.registered.commit for one in model.versions.values()}
+        if commit not in taken and declares(self.repository, commit, model.name, made):
+            return commit
+        return declaring_commit(self.repository, commit, model.name, made, self.author)
+
+    def _check_bytes(self, run: Run, made: Artifact) -> None:
+        if not made.pointer or run.artifact(made).here:
+            return
+        answer = self.depot.ask([made.md5])
+        if made.md5 not in answer.sizes:
+            why = answer.silence or f"{answer.name} does not have them"
+            raise ObjectMissing(
+                f"the bytes of {made.called} of run {run.name} are not here, and {why}; 'gittrack fsck' tells more"
+            )
+
+    def _send(self, run: Run, made: Artifact) -> None:
+        """Who sees a version can have its bytes, where a DVC remote is set up."""
+        if not made.pointer or not run.artifact(made).here or not self.depot.ask([]).configured:
+            return
+        done = self.depot.send([made.as_pointer()], self.depot.remote())
+        for oid, reason in done.failed.items():
+            raise ObjectMissing(
+                f"the bytes of {made.called} cannot be sent to the DVC remote ({oid[:8]}: {reason}); mend that, or register "
+                "with --no-push"
+            )
+
+    # --- stages
+
+    def promote(
+        self,
+        name: str,
+        which: str,
+        stage: str,
+        *,
+        message: str = "",
+        expect: str | None = None,
+        override: str | None = None,
+        keep: bool = False,
+        dry_run: bool = False,
+        share: Share = Share(),
+    ) -> Changed:
+        """Let a version enter a stage: it leaves the one that it held (unless `keep`), and who held that one makes room.
+
+        `expect` is the version that must hold the stage now, or `none`. Raises PolicyRefused when a rule does not hold, LostRace when
+        somebody else was faster or the stage is not as expected.
+        """
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            policy = _stage_policy(rules, stage)
+            version = _alive(model, model.find(which))
+            called = f"{name}@{version.version.short}"
+            if stage in version.stages:
+                raise UsageError(f"{called} is in {stage} already; nothing is to be done")
+            _check_expected(model, stage, expect)
+            checks = self._checks(policy, model, version, stage, rules)
+            if not dry_run or override is not None:
+                checks = _overridden(checks, policy, override, f"{called} into {stage}")
+            details: dict[str, Any] = {"policy": {"branch": rules.branch, "commit": rules.commit}}
+            if checks:
+                details["checks"] = [one.to_dict() for one in checks]
+            if override is not None:
+                details["override"] = check_text(override)
+            leaving = _displaced(model, policy, stage)
+            moved = [] if keep else list(version.stages)
+            drafts = [_draft(Action.UNASSIGN, model.versions[one], stage) for one in leaving]
+            drafts += [_draft(Action.UNASSIGN, version, one) for one in moved]
+            drafts.append(_draft(Action.ASSIGN, version, stage, check_text(message), details))
+            if policy.archive:
+                drafts += [
+                    _draft(Action.ASSIGN, model.versions[one], ARCHIVED)
+                    for one in leaving
+                    if ARCHIVED not in model.versions[one].stages
+                ]
+            return _Plan([] if dry_run else drafts, version.version, checks)
+
+        def leave(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            version = model.find(which)
+            if not version.stages:
+                raise UsageError(f"{name}@{version.version.short} is in no stage; nothing is to be done")
+            drafts = [_draft(Action.UNASSIGN, version, one, check_text(message)) for one in version.stages]
+            return _Plan([] if dry_run else drafts, version.version)
+
+        return self._change(name, leave if stage == NONE else decide, share, dry_run=dry_run)
+
+    def demote(
+        self, name: str, which: str, stage: str | None = None, *, message: str = "", share: Share = Share()
+    ) -> Changed:
+        """Let a version leave a stage, or all of its stages."""
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            version = model.find(which)
+            leaving = (
+                [which] if stage is None and which in version.stages else [stage] if stage else list(version.stages)
+            )
+            for one in leaving:
+                if one not in version.stages:
+                    held = ", ".join(version.stages) or "no stage"
+                    raise UsageError(f"{name}@{version.version.short} is not in {one}; it is in {held}")
+            if not leaving:
+                raise UsageError(f"{name}@{version.version.short} is in no stage; nothing is to be done")
+            drafts = [_draft(Action.UNASSIGN, version, one, check_text(message)) for one in leaving]
+            return _Plan(drafts, version.version)
+
+        return self._change(name, decide, share)
+
+    def rollback(
+        self, name: str, stage: str, *, message: str = "", expect: str | None = None, share: Share = Share()
+    ) -> Changed:
+        """Bring back to a stage who was there before; of the rules only that about people counts, for the rest held once."""
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            policy = _stage_policy(rules, stage)
+            back = model.before(stage)
+            if not back:
+                raise UsageError(
+                    f"nobody was in {stage} of {name} before; 'gittrack model history {name}' tells what was"
+                )
+            _check_expected(model, stage, expect)
+            now = model.holders.get(stage, ())
+            version = model.versions[back[-1]]
+            people = replace(policy, rules=tuple(one for one in policy.rules if one.demand is Demand.PEOPLE))
+            checks = _overridden(
+                self._checks(people, model, version, stage, rules), policy, None, f"a rollback of {stage}"
+            )
+            mark = {"rollback": [str(one) for one in now]}
+            drafts = [_draft(Action.UNASSIGN, model.versions[one], stage, "", mark) for one in now if one not in back]
+            for one in back:
+                held = model.versions[one]
+                if ARCHIVED in held.stages:
+                    drafts.append(_draft(Action.UNASSIGN, held, ARCHIVED))
+                if one not in now:
+                    drafts.append(_draft(Action.ASSIGN, held, stage, check_text(message), mark))
+            return _Plan(drafts, version.version, checks)
+
+        return self._change(name, decide, share)
+
+    # --- aliases, approvals, ends
+
+    def set_alias(self, name: str, which: str, alias: str, *, message: str = "", share: Share = Share()) -> Changed:
+        check_alias(alias)
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            if alias in rules.settings.registry.stages:
+                raise UsageError(f"{alias} is a stage, and no alias can be called that; choose another word")
+            version = _alive(model, model.find(which))
+            if model.aliases.get(alias) == version.version:
+                raise UsageError(f"{name}@{version.version.short} is {alias} already; nothing is to be done")
+            return _Plan([_draft(Action.ALIAS, version, alias, check_text(message))], version.version)
+
+        return self._change(name, decide, share)
+
+    def remove_alias(self, name: str, alias: str, *, message: str = "", share: Share = Share()) -> Changed:
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            if alias not in model.aliases:
+                raise UnknownModel(
+                    f"model {name} has no alias {alias!r}{nearest(alias, model.aliases) if model.aliases else ''}"
+                )
+            version = model.versions[model.aliases[alias]]
+            return _Plan([_draft(Action.UNALIAS, version, alias, check_text(message))], version.version)
+
+        return self._change(name, decide, share)
+
+    def approve(
+        self, name: str, which: str, stage: str | None = None, *, message: str = "", share: Share = Share()
+    ) -> Changed:
+        """Say that a version may go on, into one stage or into any; not of one's own work."""
+        who = address(self.author.identity)
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            if stage is not None:
+                _stage_policy(rules, stage)
+            version = _alive(model, model.find(which))
+            called = f"{name}@{version.version.short}"
+            if not who:
+                raise UsageError("an approval needs a name and an address; set git's user.name and user.email")
+            if who == version.registered.email:
+                raise UsageError(f"{who} registered {called}, and nobody approves their own work; ask somebody else")
+            if who == address(self.state_of(version).author):
+                raise UsageError(
+                    f"{who} made the run of {called}, and nobody approves their own work; ask somebody else"
+                )
+            if any(one.email == who and one.place in (None, stage) for one in version.approvals):
+                raise UsageError(f"{who} has approved {called} already; nothing is to be done")
+            return _Plan([_draft(Action.APPROVE, version, stage, check_text(message))], version.version)
+
+        return self._change(name, decide, share)
+
+    def deprecate(self, name: str, which: str | None = None, *, message: str = "", share: Share = Share()) -> Changed:
+        """Say that a version, or a whole model, is not to be used any more; it stays, and can be looked at."""
+
+        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+            if which is None:
+                held = [f"{stage}: {', '.join(one.short for one in held)}" for stage, held in model.holders.items()]
+                if model.retired is not None:
+                    raise UsageError(
+                        f"model {name} is deprecated already ({_who(model.retired)}); nothing is to be done"
+                    )
+                if [one for one in held if not one.startswith(f"{ARCHIVED}:")]:
+                    raise UsageError(
+                        f"model {name} is still in use ({'; '.join(held)}); 'gittrack model demote' comes first"
+                    )
+                newest = list(model.versions.values())[-1]
+                draft = _draft(Action.RETIRE, newest, None, check_text(message))
+                return _Plan([replace(draft, version=None)])
+            version = _alive(model, model.find(which))
+            live = [one for one in version.stages if one != ARCHIVED]
+            if live:
+                called = f"{name}@{version.version.short}"
+                raise UsageError(f"{called} is in {', '.join(live)}; 'gittrack model demote {called}' comes first")
+            return _Plan([_draft(Action.DEPRECATE, version, None, check_text(message))], version.version)
+
+        return self._change(name, decide, share)
+
+    # --- what all changes have in common
+
+    def _change(
+        self,
+        name: str,
+        decide: Callable[[Registry, Model, Authority], _Plan],
+        share: Share,
+        *,
+        new: bool = False,
+        dry_run: bool = False,
+    ) -> Changed:
+        remote = self._remote(share)
+        notes: list[str] = []
+        if remote is not None:
+            came = fetch_registry(self.repository, remote)
+            notes += [f"{subject(one)}: set aside, for somebody else was faster" for one in came.lost]
+            notes += [f"{ref}: {why}" for ref, why in came.refused.items()]
+        registry = read_registry(self.repository)
+        model = registry.models.get(name, Model(name)) if new else registry.get(name)
+        if not new and not model.versions:
+            raise UnknownModel(f"nothing of the model {name!r} can be trusted; 'gittrack fsck' tells why")
+        rules = authority(self.repository, remote)
+        plan = decide(registry, model, rules)
+        notes += plan.notes
+        if dry_run:
+            return Changed(model, _state(model, plan.version), (), None, plan.checks, tuple(notes))
+        events = build(
+            self.repository, model, plan.drafts, self.author, sign=rules.settings.registry.sign or self._signs()
+        )
+        if remote is not None:
+            plan.before()
+            self._publish(remote, model, events)
+        publish_here(self.repository, events)
+        after = read_registry(self.repository).get(name)
+        return Changed(after, _state(after, plan.version), events, remote, plan.checks, tuple(notes))
+
+    def _remote(self, share: Share) -> str | None:
+        if share.push is False:
+            return None
+        if share.push is None and share.remote is None and not self.repository.git("remote").strip():
+            return None
+        return choose_remote(self.repository, share.remote)
+
+    def _signs(self) -> bool:
+        """Who signs all of their tags signs these too (git-config(1), tag.gpgSign)."""
+        return str(self.repository.setting("tag.gpgsign")).lower() in ("true", "yes", "on", "1")
+
+    def _publish(self, remote: str, model: Model, events: Sequence[Event]) -> None:
+        try:
+            earlier = push_registry(self.repository, remote, only=model.name)
+            if earlier.lost:
+                raise LostRace(f"somebody else changed the model {model.name} on {remote} at this moment")
+            for ref, why in earlier.refused.items():
+                raise GitFailed(f"an earlier change of {model.name} cannot be shared: {ref}: {why}")
+            publish_there(self.repository, remote, events)
+        except LostRace:
+            raise LostRace(self._lost(remote, model, events)) from None
+
+    def _lost(self, remote: str, model: Model, events: Sequence[Event]) -> str:
+        """Who won, with what, and how to go on."""
+        try:
+            won = events_there(self.repository, remote, model.name, events[0].number)
+        except RepositoryError:
+            won = []
+        first = [one for one in won if one.operation == won[0].operation] if won else []
+        by = f" ({'; '.join(subject(one) for one in first)}: {_who(first[0])})" if first else ""
+        mine = [one.place for one in events if one.action is Action.ASSIGN and one.place != ARCHIVED]
+        placed = next((one for one in first if one.action is Action.ASSIGN and one.place in mine), None)
+        again = f" with --expect {placed.version.short}" if placed is not None and placed.version is not None else ""
+        return (
+            f"somebody else changed the model {model.name} on {remote} first{by}, so nothing of this is in force; look with "
+            f"'gittrack fetch' and 'gittrack model show {model.name}', then say it again{again}"
+        )
+
+    def _checks(
+        self, policy: StagePolicy, model: Model, version: VersionState, stage: str, rules: Authority
+    ) -> tuple[Check, ...]:
+        if not policy.rules:
+            return ()
+        return check_rules(policy.rules, self.facts(model, version, stage, rules))
+
+    def world(self, rules: Authority) -> World:
+        return World(self.repository, self.depot, self.look, rules, self.state_of)
+
+    def facts(self, model: Model, version: VersionState, stage: str, rules: Authority) -> Facts:
+        """What the rules of a stage look at."""
+        run, world = self.state_of(version), self.world(rules)
+        words = {
+            "GITTRACK_MODEL": model.name,
+            "GITTRACK_MODEL_VERSION": str(version.version),
+            "GITTRACK_MODEL_STAGE": stage,
+            "GITTRACK_MODEL_RUN": run.id,
+            "GITTRACK_MODEL_REPOSITORY": str(self.repository.root or self.repository.git_dir),
+        }
+        return Facts(
+            model,
+            version,
+            stage,
+            run,
+            address(self.author.identity),
+            self.author.time,
+            missing_data=lambda: world.missing_data(run),
+            compare=lambda metric: world.compare(model, stage, version, run, metric),
+            signature=world.signature,
+            run_command=lambda command: world.run_command(command, tuple(words.items())),
+            signers=rules.settings.registry.signers,
+            signs=rules.settings.registry.sign,
+        )
+
+
+# --- small judgements
+
+
+def _check_run(run: RunState) -> None:
+    if run.commit is None:
+        raise UsageError(f"run {run.name} is still active; register it when it is finished")
+    if run.deleted:
+        raise UsageError(f"run {run.name} is deleted; 'gittrack restore {run.id[:8]}' brings it back first")
+    if run.status is not Status.FINISHED:
+        raise UsageError(f"run {run.name} did not finish (it {_HOW[run.status]}), and a model comes from one that did")
+
+
+_HOW = {Status.FAILED: "failed", Status.KILLED: "was killed", Status.LOST: "was lost", Status.RUNNING: "is running"}
+
+
+def _choose(run: Run, model: str, artifact: str | None) -> Artifact:
+    """The artifact that is meant: the one named, that of the model's name, the only model, or the only one at all."""
+    if artifact is not None:
+        return run.artifact(artifact).artifact
+    found = run.artifacts
+    for alike in (
+        [one for one in found if one.name == model],
+        [one for one in found if one.kind == "model"],
+        list(found),
+    ):
+        if len({one.md5 for one in alike}) == 1:
+            return alike[-1]
+    if not found:
+        raise UsageError(f"run {run.name} has no artifact; 'gittrack artifact add {run.id[:8]} PATH' adds one")
+    raise AmbiguousRun(
+        f"run {run.name} has {len(found):,} artifacts; say which one is the model with --artifact",
+        [f"{one.called}  {one.kind or ''}  {one.md5[:12]}" for one in found],
+    )
+
+
+def is_of(version: VersionState, run: str, made: Artifact) -> bool:
+    said = version.registered.details.get("artifact")
+    return version.registered.run == run and isinstance(said, dict) and said.get("path") == made.path
+
+
+def _next(model: Model, bump: str | None = None) -> Version:
+    """The number after the highest one, whatever has become of that."""
+    return max(model.versions).bump(bump or "major") if model.versions else Version(1)
+
+
+def _shown(run: RunState, rules: Authority) -> str:
+    """The metrics that somebody has set a goal for, as far as they fit into a line."""
+    chosen = [key for key in run.metrics if rules.settings.goal(key) is not None]
+    return ", ".join(f"{key} {run.metrics[key]:.6g}" for key in sorted(chosen)[:3])
+
+
+def _without_empty(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in details.items() if value not in ({}, None, [])}
+
+
+def _stage_policy(rules: Authority, stage: str) -> StagePolicy:
+    stages = rules.settings.registry.stages
+    if stage not in stages:
+        raise UnknownModel(
+            f"there is no stage {stage!r}{nearest(stage, stages)}; registry.stages in .gittrack/config.yaml on {rules.branch} makes one"
+        )
+    return stages[stage]
+
+
+def _alive(model: Model, version: VersionState) -> VersionState:
+    ended = version.deprecated or model.retired
+    if ended is not None:
+        what = f"{model.name}@{version.version.short}" if version.deprecated else f"model {model.name}"
+        raise UsageError(f"{what} is deprecated ({_who(ended)}); choose another version")
+    return version
+
+
+def _check_expected(model: Model, stage: str, expect: str | None) -> None:
+    if expect is None:
+        return
+    now = model.holders.get(stage, ())
+    wanted = () if expect == NONE else (Version.parse(expect),)
+    if tuple(now) != wanted:
+        held = ", ".join(one.short for one in now) or "nobody"
+        last = next((one for one in reversed(model.events) if one.place == stage), None)
+        by = f" ({_who(last)})" if last is not None else ""
+        raise LostRace(
+            f"{held} is in {stage} of {model.name}{by}, not {expect}; nothing was changed; look before you go on"
+        )
+
+
+def _displaced(model: Model, policy: StagePolicy, stage: str) -> list[Version]:
+    """Who makes room: as many as must, those that entered first."""
+    held = model.holders.get(stage, ())
+    return list(held[: len(held) - policy.holders + 1]) if policy.holders and len(held) >= policy.holders else []
+
+
+def _overridden(checks: tuple[Check, ...], policy: StagePolicy, override: str | None, what: str) -> tuple[Check, ...]:
+    failed = [one for one in checks if not one.ok]
+    if override is not None and not override.strip():
+        raise UsageError("an override needs a reason in words; it is for ever visible")
+    if override is not None and not policy.override:
+        raise PolicyRefused(
+            "this stage lets nobody pass over its rules; 'override: true' beside its policy on the default branch would",
+            check_lines(checks),
+        )
+    if not failed:
+        return checks
+    if override is None:
+        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        also = "; --override REASON passes over it, for everybody to see" if policy.override else ""
+        raise PolicyRefused(
+            f"the policy does not let {what}: {failed[0].rule}: {failed[0].said}{others}{also}", check_lines(checks)
+        )
+    return tuple(one if one.ok else replace(one, override=override.strip()) for one in checks)
+
+
+def check_lines(checks: Sequence[Check]) -> list[str]:
+    return [
+        f"{'ok' if one.ok else 'passed over' if one.override else 'no':11} {one.rule}: {one.said}" for one in checks
+    ]
+
+
+def _draft(
+    action: Action,
+    version: VersionState,
+    place: str | None,
+    message: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Draft:
+    registered = version.registered
+    return Draft(action, registered.commit, registered.run, version.version, place, message, details or {})
+
+
+def _state(model: Model, version: Version | None) -> VersionState | None:
+    return None if version is None else model.versions.get(version)
+
+
+def _who(event: Event) -> str:
+    """Who did it and when, for a sentence."""
+    when = dt.datetime.fromtimestamp(event.time, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{event.author.partition(' <')[0]}, {when}"

@@ -1,0 +1,61 @@
+"""The settings that count for models: those of the default branch, whatever the worktree or a run has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gittrack.errors import NoCommitYet, SettingsError
+from gittrack.git.repository import Repository
+from gittrack.settings import Settings, settings_at
+
+SIGNERS_FILE = ".gittrack/allowed_signers"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Settings as a commit of the default branch has them; `signers` is its allowed-signers file (ssh-keygen(1)), if any."""
+
+    settings: Settings
+    branch: str
+    commit: str
+    signers: bytes | None = None
+
+
+def default_branch(repository: Repository, remote: str | None = None) -> tuple[str, str]:
+    """The default branch and its commit: that of the remote as it was last seen here, else that of this clone.
+
+    Where no branch has the name of one, HEAD; raises NoCommitYet where that has no commit.
+    """
+    names = dict.fromkeys([repository.setting("init.defaultBranch") or "main", "main", "master"])
+    there = remote or "origin"
+    heads = [f"refs/remotes/{there}/HEAD", *(f"refs/remotes/{there}/{name}" for name in names)]
+    heads += [f"refs/heads/{name}" for name in names]
+    found = repository.list_refs(*heads)
+    head = next((head for head in heads if head in found), None)
+    if head is not None:
+        return head.removeprefix("refs/heads/").removeprefix("refs/remotes/").removesuffix("/HEAD"), found[head]
+    commit = repository.resolve("HEAD")
+    if commit is None:
+        raise NoCommitYet(
+            "the repository has no commit yet, so there is no run to make a model of; commit your code first"
+        )
+    return "HEAD", commit
+
+
+def authority(repository: Repository, remote: str | None = None) -> Authority:
+    """What counts now; raises SettingsError where it cannot be read."""
+    branch, commit = default_branch(repository, remote)
+    return authority_at(repository, commit, branch)
+
+
+def authority_at(repository: Repository, commit: str, branch: str = "") -> Authority:
+    """What counted when `commit` was the newest of the default branch."""
+    try:
+        settings = settings_at(repository, commit)
+    except SettingsError as error:
+        raise SettingsError(
+            f"on the default branch ({branch or commit[:12]}), which says what a stage demands, {error}"
+        ) from None
+    name = f"{commit}:{SIGNERS_FILE}"
+    signers = next((data for _, kind, data in repository.read_objects([name]) if kind == "blob"), None)
+    return Authority(settings, branch, commit, signers)
