@@ -404,7 +404,10 @@ class Project:
         return sorted({name for run in self._current().with_artifact() for name in run.artifacts})
 
     def artifact(self, text: str) -> RunArtifact:
-        """An artifact by `name:latest`, `name:v3`, `name@<run>`, or its name alone, which means the latest."""
+        """An artifact by `name:latest`, `name:v3`, `name@<run>`, or its name alone, which means the latest.
+
+        Also that of a version of a model: `model@v3`, `model@production`.
+        """
         from gittrack.data.artifact import RunArtifact
         from gittrack.data.versions import newest
 
@@ -412,7 +415,7 @@ class Project:
             raise InvalidValue(f"an artifact is named by text, not by {type(text).__name__} {text!r:.60}")
         name, at, run = text.partition("@")
         if at:
-            return self.get_run(run).artifact(name)
+            return self._artifact_of_model(text) or self.get_run(run).artifact(name)
         name, _, wanted = text.partition(":")
         versions = self.artifact_versions(name)
         if wanted in ("", "latest"):
@@ -423,6 +426,16 @@ class Project:
             raise UnknownRun(f"artifact {name!r} has no version {wanted!r}; it has v1 to v{len(versions)}")
         found = versions[int(number) - 1]
         return RunArtifact(self.depot, found.run, found.artifact)
+
+    def _artifact_of_model(self, text: str) -> RunArtifact | None:
+        """None where no model is called that, or what follows the `@` is none of its versions: it may be a run."""
+        from gittrack.errors import UnknownModel
+
+        try:
+            found = self.models.find(text)
+        except UnknownModel:
+            return None
+        return None if found is None else found.artifact
 
     def find_artifact(self, text: str) -> UsedArtifact:
         """An artifact of a run as the input of another, brought to this machine."""

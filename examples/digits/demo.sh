@@ -101,10 +101,30 @@ git init --quiet --bare --initial-branch=main "$remotes/origin.git"
 t 'git remote add origin "$remotes/origin.git" && git push --quiet origin main'
 t 'gittrack push'
 
+note "A registry of models: versions and stages are git tags, shared at once"
+t 'gittrack model register digits linear -m "The baseline"'
+t 'gittrack promote digits@v1 production'
+t 'gittrack model register digits best:val/acc'
+t 'gittrack promote digits@v2 production -m "Better, and still small"'
+t 'gittrack model register digits linear-fast'
+
+note "What production demands stands on the default branch; this version is not let in"
+t "printf '%s\\n' 'registry:' '  stages:' '    production:' '      policy: [clean, pushed, {better: val/acc}]' >> .gittrack/config.yaml"
+t 'git commit --quiet --all -m "What production demands" && git push --quiet origin main'
+t_fails 4 'gittrack promote digits@v3 production'
+
+note "Back to what was there before; who was what, when and why"
+t 'gittrack model rollback digits production -m "Too slow on small machines"'
+t 'gittrack model show digits'
+t 'gittrack model history digits'
+t 'gittrack model verify digits@production'
+t 'gittrack log --graph --oneline digits@production'
+
 note "A second clone gets a model back with one command"
 t 'git clone --quiet "$remotes/origin.git" "$clone" && cd "$clone"'
 t 'gittrack fetch'
 t 'gittrack artifact get digits-forest:latest -o models'
+t 'gittrack model get digits@production -o served'
 t 'gittrack fsck'
 
 note "And with nothing but git and DVC"

@@ -266,7 +266,7 @@ class Registrar:
             drafts = [_draft(Action.UNASSIGN, model.versions[one], stage, "", mark) for one in now if one not in back]
             for one in back:
                 held = model.versions[one]
-                if ARCHIVED in held.stages:
+                if ARCHIVED in held.stages and stage != ARCHIVED:
                     drafts.append(_draft(Action.UNASSIGN, held, ARCHIVED))
                 if one not in now:
                     drafts.append(_draft(Action.ASSIGN, held, stage, check_text(message), mark))
