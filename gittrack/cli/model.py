@@ -302,7 +302,7 @@ def _tell(app: App, done: Changed, as_json: bool, *, dry_run: str = "") -> None:
     if as_json:
         app.console.json(
             {
-                "model": model_json(app.project.models, done.model),
+                "model": model_json(done.model),
                 "version": None if done.version is None else str(done.version.version),
                 "events": [event_json(one) for one in done.events],
                 "checks": [one.to_dict() for one in done.checks],
@@ -326,9 +326,11 @@ def _tell(app: App, done: Changed, as_json: bool, *, dry_run: str = "") -> None:
 
 
 def _tell_where(app: App, done: Changed) -> None:
+    from gittrack.git.remote import remotes
+
     if done.remote is not None:
         app.console.note(f"in force on {done.remote}")
-    elif app.project.repo.git("remote").strip():
+    elif remotes(app.project.repo):
         app.console.note("in force in this clone alone; 'gittrack push' shares it, unless somebody else is faster")
 
 
@@ -341,11 +343,12 @@ def _tell_where(app: App, done: Changed) -> None:
 def ls(app: App) -> None:
     """Show all models: the newest version, who holds which stage, aliases, when something last happened."""
     from gittrack.cli.model_views import model_json, models_table
+    from gittrack.registry.read import read_registry
 
-    models, form = app.project.models, chosen_form()
-    registry = models.read()
+    # Not through `project.models`, which would import the index and all that changes models.
+    registry, form = read_registry(app.project.repo), chosen_form()
     if form == "json":
-        app.console.json([model_json(models, one) for one in registry.models.values()])
+        app.console.json([model_json(one) for one in registry.models.values()])
     elif registry.models:
         app.console.table(models_table(registry.models.values()), form=form)
     else:
@@ -382,7 +385,7 @@ def show(app: App, version: str) -> None:
         else:
             app.console.lines(version_lines(app.console, one))
     elif form == "json":
-        app.console.json(model_json(models, found))
+        app.console.json(model_json(found))
     else:
         app.console.table(versions_table(models, found, app.project.settings), form=form)
         if found.retired is not None:
@@ -402,19 +405,19 @@ def history(app: App, model: str, at: str | None, limit: int) -> None:
     """Show every change of a model, newest first, by its number: clocks may lie, numbers cannot."""
     from gittrack.cli.model_views import history_table, standing_json, standing_lines
     from gittrack.registry.event import event_json
+    from gittrack.registry.read import read_registry
     from gittrack.registry.state import until
 
-    models, form = app.project.models, chosen_form()
-    found = models.get(model)
+    found, form = read_registry(app.project.repo).get(model), chosen_form()
     if at is not None:
         from gittrack.project import moment
 
         when = moment(at)
         stood = until(found, when)
         if form == "json":
-            app.console.json(standing_json(models, stood, when))
+            app.console.json(standing_json(app.project.models, stood, when))
         elif form == "text":
-            app.console.lines(standing_lines(app.console, models, stood, when))
+            app.console.lines(standing_lines(app.console, app.project.models, stood, when))
         else:
             raise click.UsageError(f"--{form} is for the table of events, without --at")
         return

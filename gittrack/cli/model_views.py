@@ -32,7 +32,7 @@ _DIGITS = 8
 # --- JSON
 
 
-def model_json(models: Models, model: Model) -> dict[str, Any]:
+def model_json(model: Model) -> dict[str, Any]:
     """One element of `model ls --json`."""
     return {
         "name": model.name,

@@ -17,24 +17,35 @@ from gittrack.git.repository import Repository
 _AT_ONCE = 400
 
 
+def remotes(repository: Repository) -> list[str]:
+    """Names of the remotes that are set up."""
+    found = (key.removeprefix("remote.").rpartition(".") for key in repository.config if key.startswith("remote."))
+    named = sorted({name for name, _, last in found if last == "url" and name})
+    # The configuration was read once, and one may have been set up since.
+    return named or repository.git("remote").decode("utf-8", "replace").split()
+
+
 def choose_remote(repository: Repository, name: str | None = None) -> str:
     """The remote that is meant: the one named, that of the current branch, `origin`, or the only one."""
-    known = repository.git("remote").decode("utf-8", "replace").split()
+    known = remotes(repository)
     if name is not None:
         if name in known or "/" in name or ":" in name:
+            return name
+        known = repository.git("remote").decode("utf-8", "replace").split()
+        if name in known:
             return name
         listed = ", ".join(known) or "none"
         raise RepositoryError(
             f"there is no git remote {name!r}; there is {listed}; 'git remote add {name or 'NAME'} URL' makes one"
         )
+    if len(known) == 1:
+        return known[0]
     branch = repository.run("symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.decode().strip()
     tracked = repository.setting(f"branch.{branch}.remote") if branch else None
     if tracked in known:
         return str(tracked)
     if "origin" in known:
         return "origin"
-    if len(known) == 1:
-        return known[0]
     if known:
         raise RepositoryError(f"there are several git remotes ({', '.join(known)}); say which one")
     raise RepositoryError("there is no git remote to share runs through; 'git remote add origin URL' makes one")

@@ -46,7 +46,6 @@ class Repository:
 
         Raises NotARepository; ForeignRepository when git refuses it for its owner.
         """
-        git_version()
         place = Path(start) if start is not None else None
         ask = ("rev-parse", "--path-format=absolute", *_FIELDS)
         done = run_git(*ask, "--show-toplevel", cwd=place, check=False)
@@ -56,9 +55,12 @@ class Repository:
         elif done.returncode == 0:
             # The top level comes last, so a newline in its name does no harm.
             root = Path(os.fsdecode(done.stdout.split(b"\n", len(_FIELDS))[-1].removesuffix(b"\n")))
+        answers = done.stdout.split(b"\n")[: len(_FIELDS)]
+        if done.returncode != 0 or answers[-1] not in (b"sha1", b"sha256"):
+            # Asked only now, for it is a process more: one that is too old does not know our questions.
+            git_version()
         if done.returncode != 0:
             raise _not_opened(place, done.stderr)
-        answers = done.stdout.split(b"\n")[: len(_FIELDS)]
         if answers[-1] not in (b"sha1", b"sha256"):
             # A name with a newline in it shifts the lines: one by one, then.
             answers = [run_git(*ask[:2], one, cwd=place).stdout.removesuffix(b"\n") for one in _FIELDS]

@@ -24,7 +24,7 @@ from gittrack.errors import (
     UsageError,
 )
 from gittrack.git.objects import Signature
-from gittrack.git.remote import choose_remote
+from gittrack.git.remote import choose_remote, remotes
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.models.declare import declares, declaring_commit
@@ -390,7 +390,7 @@ class Registrar:
     def _remote(self, share: Share) -> str | None:
         if share.push is False:
             return None
-        if share.push is None and share.remote is None and not self.repository.git("remote").strip():
+        if share.push is None and share.remote is None and not remotes(self.repository):
             return None
         return choose_remote(self.repository, share.remote)
 
@@ -399,20 +399,22 @@ class Registrar:
         return str(self.repository.setting("tag.gpgsign")).lower() in ("true", "yes", "on", "1")
 
     def _publish(self, remote: str, model: Model, events: Sequence[Event]) -> None:
+        first = events[0].number
         try:
             earlier = push_registry(self.repository, remote, only=model.name)
             if earlier.lost:
+                first = earlier.lost[0].number
                 raise LostRace(f"somebody else changed the model {model.name} on {remote} at this moment")
             for ref, why in earlier.refused.items():
                 raise GitFailed(f"an earlier change of {model.name} cannot be shared: {ref}: {why}")
             publish_there(self.repository, remote, events)
         except LostRace:
-            raise LostRace(self._lost(remote, model, events)) from None
+            raise LostRace(self._lost(remote, model, events, first)) from None
 
-    def _lost(self, remote: str, model: Model, events: Sequence[Event]) -> str:
+    def _lost(self, remote: str, model: Model, events: Sequence[Event], number: int) -> str:
         """Who won, with what, and how to go on."""
         try:
-            won = events_there(self.repository, remote, model.name, events[0].number)
+            won = events_there(self.repository, remote, model.name, number)
         except RepositoryError:
             won = []
         first = [one for one in won if one.operation == won[0].operation] if won else []

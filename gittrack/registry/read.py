@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -63,11 +64,14 @@ class Registry:
 
 def read_registry(repository: Repository) -> Registry:
     """Every model of this repository."""
-    refs = registry_refs(repository)
-    if not refs:
+    listed = repository.list_refs(TAGS, SEQUENCE)
+    if not listed:
         return Registry()
-    key = hashlib.sha256("".join(f"{ref} {object_id}\n" for ref, object_id in refs.items()).encode()).hexdigest()
-    events, findings = _cached(repository, key) or _read(repository, refs, key)
+    # Of all tags, for to tell which are ours takes longer than everything else.
+    text = "".join([f"{ref} {object_id}\n" for ref, object_id in listed.items()])
+    key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    found, known = _remembered(repository, key)
+    events, findings = found or _read(repository, _ours(listed), key, known)
     by_model: dict[str, list[Event]] = {}
     for event in events:
         by_model.setdefault(event.model, []).append(event)
@@ -82,7 +86,10 @@ def read_registry(repository: Repository) -> Registry:
 
 def registry_refs(repository: Repository) -> dict[str, str]:
     """The registry's refs and the objects that they hold, of whatever kind."""
-    listed = repository.list_refs(TAGS, SEQUENCE)
+    return _ours(repository.list_refs(TAGS, SEQUENCE))
+
+
+def _ours(listed: Mapping[str, str]) -> dict[str, str]:
     return {ref: one for ref, one in listed.items() if ref.startswith(SEQUENCE) or parse_tag(ref[len(TAGS) :])}
 
 
@@ -93,9 +100,12 @@ def _ref_of(event: Event) -> str:
 # --- from objects
 
 
-def _read(repository: Repository, refs: Mapping[str, str], key: str) -> tuple[list[Event], list[Finding]]:
-    read: dict[str, Event | str] = {}
-    for name, kind, data in repository.read_objects(dict.fromkeys(refs.values())):
+def _read(
+    repository: Repository, refs: Mapping[str, str], key: str, known: Mapping[str, Event]
+) -> tuple[list[Event], list[Finding]]:
+    """Objects never change: what is `known` by its id is not read again."""
+    read: dict[str, Event | str] = {one: known[one] for one in refs.values() if one in known}
+    for name, kind, data in repository.read_objects(dict.fromkeys(one for one in refs.values() if one not in known)):
         read[name] = _event(name, kind, data)
     events, findings = _judge(refs, read)
     _remember(repository, key, events, findings)
@@ -173,16 +183,22 @@ def _broken(model: str, sequence: Mapping[int, Event], refs: Mapping[str, str], 
 # --- remembered: all of it may be deleted at any time
 
 
-def _cached(repository: Repository, key: str) -> tuple[list[Event], list[Finding]] | None:
+def _remembered(
+    repository: Repository, key: str
+) -> tuple[tuple[list[Event], list[Finding]] | None, Mapping[str, Event]]:
+    """What was found when the refs were these, None if they were others; and events by their objects."""
     import orjson
 
     try:
         plain = orjson.loads((repository.home / _CACHE).read_bytes())
-        if plain["format"] != _CACHE_FORMAT or plain["key"] != key:
-            return None
-        return [_from_row(row) for row in plain["events"]], [Finding(*one) for one in plain["findings"]]
+        if plain["format"] != _CACHE_FORMAT:
+            return None, {}
+        events = [_from_row(row) for row in plain["events"]]
+        if plain["key"] == key:
+            return (events, [Finding(*one) for one in plain["findings"]]), {}
+        return None, {one.object: one for one in events}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, {}
 
 
 def _remember(repository: Repository, key: str, events: Iterable[Event], findings: Iterable[Finding]) -> None:
@@ -211,6 +227,11 @@ def _to_row(event: Event) -> list[Any]:
 
 
 def _from_row(row: list[Any]) -> Event:
-    row[2] = Action(row[2])
-    row[5] = None if row[5] is None else Version.parse(row[5])
+    row[2] = _ACTIONS[row[2]]
+    row[5] = None if row[5] is None else _version(row[5])
     return Event(*row)
+
+
+_ACTIONS = {one.value: one for one in Action}
+# Many events name few versions.
+_version = functools.cache(Version.parse)
