@@ -27,6 +27,7 @@ GROUPS = {
     "wrapper": "gittrack run",
     "data": "large files and many files into the store",
     "remotes": "objects to a server on loopback and back",
+    "registry": "models: changing them, and looking at many",
     "peers": "other trackers, same workloads",
 }
 _MODULES = {"ls": "listing"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gittrack.domain.artifact import Artifact
+from gittrack.domain.version import Version
 from gittrack.git.objects import REGULAR, ObjectBatch, Signature, parse_tree
 from gittrack.git.repository import Repository
 from gittrack.ledger import dvcyaml
@@ -14,7 +15,9 @@ def declares(repository: Repository, commit: str, model: str, artifact: Artifact
     return text is not None and dvcyaml.declares(text, model, dvcyaml.entry(artifact))
 
 
-def declaring_commit(repository: Repository, commit: str, model: str, artifact: Artifact, author: Signature) -> str:
+def declaring_commit(
+    repository: Repository, commit: str, model: str, version: Version, artifact: Artifact, author: Signature
+) -> str:
     """Write a commit whose parent is `commit` and whose tree has that in its `dvc.yaml`, if anything can be put there."""
     name = dvcyaml.NAME.encode("ascii")
     data = next(data for _, _, data in repository.read_objects([f"{commit}^{{tree}}"]))
@@ -30,7 +33,8 @@ def declaring_commit(repository: Repository, commit: str, model: str, artifact: 
         parents=[commit],
         author=author,
         committer=author,
-        message=f"Register {artifact.called} as the model {model}\n",
+        # With the version: two of one run in the same second must not share a commit, on which GTO knows but one.
+        message=f"Register {artifact.called} as {model}@{version.short}\n",
     )
     batch.write()
     return made

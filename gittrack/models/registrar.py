@@ -122,7 +122,7 @@ class Registrar:
                     f"{made.called} of run {run.name} is {name}@{same[0].version.short} already; name a --version to register it again"
                 )
             self._check_bytes(run, made)
-            commit = self._commit(model, run, made)
+            commit = self._commit(model, number, run, made)
             shown = _shown(run.state, rules)
             details = {"subject": f"registered, run {run.name}" + (f", {shown}" if shown else ""), **said}
             draft = Draft(Action.REGISTER, commit, run.id, number, None, check_text(message), _without_empty(details))
@@ -130,7 +130,7 @@ class Registrar:
 
         return self._change(name, decide, share, new=True)
 
-    def _commit(self, model: Model, run: Run, made: Artifact) -> str:
+    def _commit(self, model: Model, version: Version, run: Run, made: Artifact) -> str:
         """The run's own commit, where it says under this name where the bytes are; else one on top of it.
 
         GTO knows one version for a commit.
@@ -141,7 +141,7 @@ class Registrar:
         taken = {one.registered.commit for one in model.versions.values()}
         if commit not in taken and declares(self.repository, commit, model.name, made):
             return commit
-        return declaring_commit(self.repository, commit, model.name, made, self.author)
+        return declaring_commit(self.repository, commit, model.name, version, made, self.author)
 
     def _check_bytes(self, run: Run, made: Artifact) -> None:
         if not made.pointer or run.artifact(made).here:

@@ -16,7 +16,7 @@ from gittrack.git.repository import Repository
 from gittrack.git.tags import sign_tag
 from gittrack.registry.event import Event, to_message
 from gittrack.registry.state import Model
-from gittrack.registry.tagname import TAGS, Action, has_tag, sequence_ref
+from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, sequence_ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +107,34 @@ def restore_tags(repository: Repository, models: Iterable[Model]) -> int:
 def publish_there(repository: Repository, remote: str, events: Sequence[Event]) -> None:
     """Put events in force on a remote, all or none; raises LostRace when it has other ones of these numbers, GitFailed."""
     refs = refs_of(events)
-    try:
-        refused = create_refs(repository, remote, refs).refused
-    except GitFailed:
-        # Perhaps all arrived and only the answer got lost.
-        first = next(iter(refs))
-        if list_remote(repository, remote, first).get(first) != refs[first]:
-            raise
-        refused = {}
-    if not refused:
-        return
-    there = list_remote(repository, remote, *refs)
-    if all(there.get(ref) == object_id for ref, object_id in refs.items()):
-        return
-    if any(there.get(ref, object_id) != object_id for ref, object_id in refs.items()):
-        raise LostRace(f"somebody else changed the model {events[0].model} on {remote} first")
+    missing = refs
+    while True:
+        try:
+            refused = create_refs(repository, remote, missing).refused
+        except GitFailed:
+            # Perhaps all arrived and only the answer got lost.
+            first = next(iter(refs))
+            if list_remote(repository, remote, first).get(first) != refs[first]:
+                raise
+            return
+        if not refused:
+            return
+        there = list_remote(repository, remote, *refs)
+        taken = [ref for ref, object_id in refs.items() if there.get(ref, object_id) != object_id]
+        if any(ref.startswith(SEQUENCE) for ref in taken):
+            raise LostRace(f"somebody else changed the model {events[0].model} on {remote} first")
+        if taken:
+            tag = taken[0].removeprefix(TAGS)
+            raise GitFailed(
+                f"{remote} has a tag {tag!r} already that is no event of {events[0].model}: somebody pushed it with git, before "
+                f"'gittrack push' or by hand; let them say 'gittrack push', or take it away with 'git push {remote} --delete {taken[0]}'"
+            )
+        left = {ref: object_id for ref, object_id in refs.items() if ref not in there}
+        if not left:
+            return
+        if left.keys() == missing.keys():
+            break
+        # Somebody pushed our tags with `git push --tags`, without the numbers that make them count.
+        missing = left
     ref, why = next(((ref, why) for ref, why in refused.items() if "atomic" not in why), next(iter(refused.items())))
     raise GitFailed(f"{remote} does not take {ref} ({why}); see who may create refs/tags and refs/gittrack there")

@@ -29,6 +29,12 @@ EXPECTED = {
     "wrapper": {"gittrack run -- true"},
     "remotes": {"push of 3 objects", "pull of 3 objects"},
     "data": {"a file of 100,000 bytes", "10 files"},
+    "registry": {
+        "model register",
+        "promote --no-push",
+        "model ls, 20 versions, 100 events",
+        "model history of 20 events",
+    },
 }
 
 

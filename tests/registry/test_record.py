@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import gto.api
 import pytest
 
 from gittrack.domain.version import Version
-from gittrack.errors import LostRace, NotSigned, UnknownModel
+from gittrack.errors import GitFailed, LostRace, NotSigned, UnknownModel
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.git.tags import check_signature
@@ -149,6 +150,27 @@ def test_who_was_offline_and_comes_second_is_told_and_goes_on(pair: tuple[Repo, 
     assert push_registry(repository(second), "origin").refused == {}
 
 
+def test_tags_that_somebody_pushed_with_git_get_their_number_later(pair: tuple[Repo, Repo]) -> None:
+    first, second = pair
+    (event,) = say(first, draft(first, Action.ASSIGN, ONE, "production"))
+    first.git("push", "--quiet", "--tags", "origin")
+    assert fetch_registry(repository(second), "origin").events == []
+    assert push_registry(repository(first), "origin").events == [event]
+    assert fetch_registry(repository(second), "origin").events == [event]
+    assert read_registry(repository(second)).findings == ()
+    assert model(second) == model(first)
+
+
+def test_a_tag_without_a_number_is_named_to_whom_it_stands_in_the_way(pair: tuple[Repo, Repo]) -> None:
+    first, second = pair
+    say(first, draft(first, Action.ASSIGN, ONE, "production"))
+    first.git("push", "--quiet", "--tags", "origin")
+    with pytest.raises(GitFailed, match=r"has a tag 'digits#production#3' already .* --delete refs/tags/digits#prod"):
+        publish_there(repository(second), "origin", made(second, draft(second, Action.ASSIGN, TWO, "production")))
+    second.git("push", "--quiet", "origin", "--delete", "refs/tags/digits#production#3")
+    publish_there(repository(second), "origin", made(second, draft(second, Action.ASSIGN, TWO, "production")))
+
+
 def test_a_plain_clone_has_the_tags_and_they_say_enough(pair: tuple[Repo, Repo], tmp_path: Path) -> None:
     say(pair[0], draft(pair[0], Action.ASSIGN, ONE, "production"))
     push_registry(repository(pair[0]), "origin")
@@ -157,6 +179,26 @@ def test_a_plain_clone_has_the_tags_and_they_say_enough(pair: tuple[Repo, Repo],
     assert plain.git("for-each-ref", SEQUENCE) == ""
     assert model(plain).holders == {"production": (ONE,)}
     assert read_registry(repository(plain)).findings == ()
+
+
+def test_after_a_change_only_what_is_new_is_read(digits: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert model(digits).number == 2
+    (event,) = say(digits, draft(digits, Action.ASSIGN, ONE, "production"))
+    digits.git("tag", "somebodys-own")
+    asked: list[str] = []
+    read_objects = Repository.read_objects
+
+    def listened(self: Repository, wanted: Iterable[str]) -> Iterator[tuple[str, str, bytes]]:
+        names = list(wanted)
+        asked.extend(names)
+        return read_objects(self, names)
+
+    monkeypatch.setattr(Repository, "read_objects", listened)
+    remembered = read_registry(repository(digits))
+    assert asked == [event.object]
+    (repository(digits).home / "registry.json").unlink()
+    assert read_registry(repository(digits)) == remembered
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize("how", ["lightweight", "foreign", "moved", "gone", "made anew"])

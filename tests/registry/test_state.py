@@ -78,13 +78,24 @@ def test_a_deprecated_version_is_nothing_to_go_back_to(script: Script) -> None:
     assert script.model.find("v2").deprecated is not None
 
 
-def test_as_it_was_at_any_moment(script: Script) -> None:
+def test_rolling_back_goes_on_where_two_came_back_in_another_order(script: Script) -> None:
+    stage = "canary"
+    script.say((Action.ASSIGN, ONE, stage)).say((Action.ASSIGN, TWO, stage))
+    script.say((Action.UNASSIGN, ONE, stage), (Action.ASSIGN, THREE, stage))
+    assert script.model.before(stage) == (ONE, TWO)
+    script.say((Action.UNASSIGN, THREE, stage), (Action.ASSIGN, ONE, stage), rollback=True)
+    assert script.model.holders[stage] == (TWO, ONE)
+    assert script.model.before(stage) == (ONE,)
+
+
+def test_as_it_was_at_any_moment_and_never_in_the_middle_of_a_promotion(script: Script) -> None:
     model = script.promote(ONE).promote(TWO, ONE).model
-    assert [until(model, moment).holders.get("production") for moment in (0, 399, 400, 500, 600, 9999)] == [
+    assert [until(model, moment).holders.get("production") for moment in (0, 399, 400, 499, 500, 600, 9999)] == [
         None,
         None,
         (ONE,),
-        None,
+        (ONE,),
+        (TWO,),
         (TWO,),
         (TWO,),
     ]
