@@ -79,7 +79,7 @@ class Project:
         """The models of this repository, and the way to change them."""
         from gittrack.models.models import Models
 
-        return Models(self.repo, self.depot, self._current, self._run, lambda: signature(self.repo, os.environ))
+        return Models(self.repo, lambda: self.depot, self._current, self._run, lambda: signature(self.repo, os.environ))
 
     def _run(self, state: RunState) -> Run:
         return Run(self.repo, state, self.depot, lambda: self._index.amendments(state.id))

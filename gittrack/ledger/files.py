@@ -6,11 +6,10 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import flat_metrics, record_from_dict, record_to_dict, strict
-from gittrack.domain.environment import Environment
 from gittrack.domain.metric import History
 from gittrack.domain.param import flatten, unflatten
 from gittrack.domain.pointer import Pointer
@@ -19,6 +18,9 @@ from gittrack.errors import CorruptRecord
 from gittrack.ledger import layout
 from gittrack.ledger.plain_yaml import plain_yaml
 from gittrack.pointers.dvcfile import pointer_file
+
+if TYPE_CHECKING:
+    from gittrack.domain.environment import Environment
 
 _DEEP = 200
 # Every level of a block begins further to the right.

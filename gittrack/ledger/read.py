@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.domain.amendment import Amendment, fold
 from gittrack.domain.codec import amendment_from_line, state_from_line
-from gittrack.domain.environment import Environment
 from gittrack.domain.metric import History
 from gittrack.domain.pointer import Pointer
 from gittrack.domain.run import RunRecord, RunState
@@ -18,6 +17,9 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent
 from gittrack.ledger.files import from_parquet, from_tsv, from_yaml, read_record_files
+
+if TYPE_CHECKING:
+    from gittrack.domain.environment import Environment
 
 
 class RunRef(NamedTuple):
@@ -358,6 +360,8 @@ def read_record(repository: Repository, run: RunState | str) -> RunRecord:
 
 
 def read_environment(repository: Repository, run: RunState | str) -> Environment:
+    from gittrack.domain.environment import Environment
+
     data = read_files(repository, _commit(run), [layout.ENVIRONMENT]).get(layout.ENVIRONMENT)
     plain = from_yaml(data, "environment.yaml") if data else None
     return Environment.from_dict(plain if isinstance(plain, dict) else {})

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gittrack.compare.align import same
 from gittrack.compare.stats import welch_greater
@@ -16,9 +17,11 @@ from gittrack.data.needed import needed_objects
 from gittrack.domain.run import RunState
 from gittrack.git.repository import Repository
 from gittrack.git.tags import Checked, check_signature
-from gittrack.index.index import Index
 from gittrack.models.settings import Authority
 from gittrack.registry.state import Model, VersionState
+
+if TYPE_CHECKING:
+    from gittrack.index.index import Index
 
 # Of two groups of runs one is called better at this level.
 _LEVEL = 0.05

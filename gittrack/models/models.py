@@ -7,27 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gittrack.data.artifact import RunArtifact
-from gittrack.data.depot import Depot
-from gittrack.domain.artifact import Artifact
 from gittrack.domain.names import is_model_name
-from gittrack.domain.run import RunState
 from gittrack.errors import CorruptRecord, GittrackError, LostRace, UnknownRun, UsageError
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
-from gittrack.index.index import Index
 from gittrack.ledger import layout
-from gittrack.ledger.read import read_chain
 from gittrack.models.registrar import Registrar, Share, is_of
 from gittrack.models.version import ModelVersion
 from gittrack.registry.read import Registry, read_registry
 from gittrack.registry.state import Model, VersionState
 from gittrack.registry.tagname import LATEST
-from gittrack.run import Run
 
 if TYPE_CHECKING:
+    from gittrack.data.artifact import RunArtifact
+    from gittrack.data.depot import Depot
+    from gittrack.domain.run import RunState
+    from gittrack.index.index import Index
     from gittrack.models.verify import Link
     from gittrack.registry.wishes import Wish
+    from gittrack.run import Run
 
 _TRIES = 10
 
@@ -37,7 +35,7 @@ class Models:
     """`look` brings the index up to date, `handle` makes a run of its state, `author` tells who acts now."""
 
     repository: Repository
-    depot: Depot
+    depot: Callable[[], Depot]
     look: Callable[[], Index]
     handle: Callable[[RunState], Run]
     author: Callable[[], Signature]
@@ -81,6 +79,8 @@ class Models:
         found = self._index.get(registered.run)
         if found is not None and found.commit is not None:
             return found
+        from gittrack.ledger.read import read_chain
+
         commit = run_commit(self.repository, registered.commit)
         chain = None if commit is None else read_chain(self.repository, registered.run, [commit])
         if chain is None or chain.state.id != registered.run:
@@ -94,6 +94,8 @@ class Models:
         return self.handle(self.state_of(version))
 
     def artifact_of(self, version: VersionState) -> RunArtifact:
+        from gittrack.domain.artifact import Artifact
+
         registered = version.registered
         try:
             made = Artifact.from_dict(registered.details["artifact"])

@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gittrack.data.depot import Depot
-from gittrack.domain.artifact import Artifact
 from gittrack.domain.policy import Demand, StagePolicy
 from gittrack.domain.run import RunState, Status
 from gittrack.domain.text import check_text, checked_tags
@@ -26,19 +24,23 @@ from gittrack.errors import (
 from gittrack.git.objects import Signature
 from gittrack.git.remote import choose_remote, remotes
 from gittrack.git.repository import Repository
-from gittrack.index.index import Index
-from gittrack.models.declare import declares, declaring_commit
-from gittrack.models.facts import World
 from gittrack.models.settings import Authority, authority
 from gittrack.registry.event import Event, address, subject
 from gittrack.registry.policy import Check, Facts, check_rules
 from gittrack.registry.read import Registry, read_registry
-from gittrack.registry.record import Draft, build, publish_here, publish_there
-from gittrack.registry.state import Model, VersionState
+from gittrack.registry.record import Draft, build, publish_here, publish_there, refs_of
+from gittrack.registry.state import Model, VersionState, fold
 from gittrack.registry.sync import events_there, fetch_registry, push_registry
 from gittrack.registry.tagname import ARCHIVED, NONE, Action, check_alias, check_model
-from gittrack.run import Run
 from gittrack.settings.words import nearest
+
+if TYPE_CHECKING:
+    # What most changes do without: the index, data, and what rules ask.
+    from gittrack.data.depot import Depot
+    from gittrack.domain.artifact import Artifact
+    from gittrack.index.index import Index
+    from gittrack.models.facts import World
+    from gittrack.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Registrar:
     """`state_of` finds the run of a version; `look` brings the index up to date."""
 
     repository: Repository
-    depot: Depot
+    depot: Callable[[], Depot]
     look: Callable[[], Index]
     state_of: Callable[[VersionState], RunState]
     author: Signature
@@ -135,6 +137,8 @@ class Registrar:
 
         GTO knows one version for a commit.
         """
+        from gittrack.models.declare import declares, declaring_commit
+
         own = any(one.path == made.path for one in run.record.artifacts)
         commit = run.commit if own else run.head
         assert commit is not None
@@ -146,7 +150,7 @@ class Registrar:
     def _check_bytes(self, run: Run, made: Artifact) -> None:
         if not made.pointer or run.artifact(made).here:
             return
-        answer = self.depot.ask([made.md5])
+        answer = self.depot().ask([made.md5])
         if made.md5 not in answer.sizes:
             why = answer.silence or f"{answer.name} does not have them"
             raise ObjectMissing(
@@ -155,9 +159,9 @@ class Registrar:
 
     def _send(self, run: Run, made: Artifact) -> None:
         """Who sees a version can have its bytes, where a DVC remote is set up."""
-        if not made.pointer or not run.artifact(made).here or not self.depot.ask([]).configured:
+        if not made.pointer or not run.artifact(made).here or not self.depot().ask([]).configured:
             return
-        done = self.depot.send([made.as_pointer()], self.depot.remote())
+        done = self.depot().send([made.as_pointer()], self.depot().remote())
         for oid, reason in done.failed.items():
             raise ObjectMissing(
                 f"the bytes of {made.called} cannot be sent to the DVC remote ({oid[:8]}: {reason}); mend that, or register "
@@ -364,8 +368,10 @@ class Registrar:
     ) -> Changed:
         remote = self._remote(share)
         notes: list[str] = []
+        there: Mapping[str, str] = {}
         if remote is not None:
             came = fetch_registry(self.repository, remote)
+            there = came.there
             notes += [f"{subject(one)}: set aside, for somebody else was faster" for one in came.lost]
             notes += [f"{ref}: {why}" for ref, why in came.refused.items()]
         registry = read_registry(self.repository)
@@ -382,9 +388,9 @@ class Registrar:
         )
         if remote is not None:
             plan.before()
-            self._publish(remote, model, events)
+            self._publish(remote, model, events, there)
         publish_here(self.repository, events)
-        after = read_registry(self.repository).get(name)
+        after = fold(name, (*model.events, *events))
         return Changed(after, _state(after, plan.version), events, remote, plan.checks, tuple(notes))
 
     def _remote(self, share: Share) -> str | None:
@@ -398,15 +404,17 @@ class Registrar:
         """Who signs all of their tags signs these too (git-config(1), tag.gpgSign)."""
         return str(self.repository.setting("tag.gpgsign")).lower() in ("true", "yes", "on", "1")
 
-    def _publish(self, remote: str, model: Model, events: Sequence[Event]) -> None:
+    def _publish(self, remote: str, model: Model, events: Sequence[Event], there: Mapping[str, str]) -> None:
+        """`there` is what the remote had a moment ago: what was changed in this clone alone goes first."""
         first = events[0].number
         try:
-            earlier = push_registry(self.repository, remote, only=model.name)
-            if earlier.lost:
-                first = earlier.lost[0].number
-                raise LostRace(f"somebody else changed the model {model.name} on {remote} at this moment")
-            for ref, why in earlier.refused.items():
-                raise GitFailed(f"an earlier change of {model.name} cannot be shared: {ref}: {why}")
+            if any(there.get(ref) != one for ref, one in refs_of(model.events).items()):
+                earlier = push_registry(self.repository, remote, only=model.name)
+                if earlier.lost:
+                    first = earlier.lost[0].number
+                    raise LostRace(f"somebody else changed the model {model.name} on {remote} at this moment")
+                for ref, why in earlier.refused.items():
+                    raise GitFailed(f"an earlier change of {model.name} cannot be shared: {ref}: {why}")
             publish_there(self.repository, remote, events)
         except LostRace:
             raise LostRace(self._lost(remote, model, events, first)) from None
@@ -435,7 +443,9 @@ class Registrar:
         return check_rules(policy.rules, self.facts(model, version, stage, rules))
 
     def world(self, rules: Authority) -> World:
-        return World(self.repository, self.depot, self.look, rules, self.state_of)
+        from gittrack.models.facts import World
+
+        return World(self.repository, self.depot(), self.look, rules, self.state_of)
 
     def facts(self, model: Model, version: VersionState, stage: str, rules: Authority) -> Facts:
         """What the rules of a stage look at."""

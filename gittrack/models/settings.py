@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gittrack.errors import NoCommitYet, SettingsError
 from gittrack.git.repository import Repository
-from gittrack.settings import Settings, settings_at
+from gittrack.settings import SETTINGS_FILE, Settings, settings_of
 
 SIGNERS_FILE = ".gittrack/allowed_signers"
 
@@ -50,12 +50,12 @@ def authority(repository: Repository, remote: str | None = None) -> Authority:
 
 def authority_at(repository: Repository, commit: str, branch: str = "") -> Authority:
     """What counted when `commit` was the newest of the default branch."""
+    names = [f"{commit}:{path}" for path in (SETTINGS_FILE, SIGNERS_FILE)]
+    found = {name: data for name, kind, data in repository.read_objects(names) if kind == "blob"}
     try:
-        settings = settings_at(repository, commit)
+        settings = settings_of(found.get(names[0], b""))
     except SettingsError as error:
         raise SettingsError(
             f"on the default branch ({branch or commit[:12]}), which says what a stage demands, {error}"
         ) from None
-    name = f"{commit}:{SIGNERS_FILE}"
-    signers = next((data for _, kind, data in repository.read_objects([name]) if kind == "blob"), None)
-    return Authority(settings, branch, commit, signers)
+    return Authority(settings, branch, commit, found.get(names[1]))

@@ -280,7 +280,7 @@ class Chain:
             return f"{made.called}, {made.size:,} bytes in git, md5 {made.md5}"
         from gittrack.data.health import unwell
 
-        wrong = unwell(self.models.depot, made.as_pointer())
+        wrong = unwell(self.models.depot(), made.as_pointer())
         if wrong:
             raise _Broken(f"{made.called}: {wrong}")
         return f"{made.called}, {made.size:,} bytes, md5 {made.md5}"

@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, Any
 from gittrack.errors import CorruptRecord
 from gittrack.registry.event import Event
 from gittrack.registry.state import Model, VersionState
-from gittrack.run import Run
 
 if TYPE_CHECKING:
     from gittrack.data.artifact import RunArtifact
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from gittrack.models.models import Models
     from gittrack.models.registrar import Changed
     from gittrack.models.verify import Link
+    from gittrack.run import Run
 
 
 class ModelVersion:

@@ -22,11 +22,15 @@ from gittrack.registry.tagname import LOST, SEQUENCE, TAGS, parse_sequence, pars
 
 @dataclass(slots=True)
 class Synced:
-    """Events that moved; `lost` are those of this clone that somebody else was faster than; `refused` refs with the reason."""
+    """Events that moved; `lost` are those of this clone that somebody else was faster than; `refused` refs with the reason.
+
+    `there` are the refs that a remote had when it was asked.
+    """
 
     events: list[Event] = field(default_factory=list)
     lost: list[Event] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    there: Mapping[str, str] = field(default_factory=dict)
 
 
 def there_of(repository: Repository, remote: str) -> dict[str, str]:
@@ -43,7 +47,7 @@ def fetch_registry(repository: Repository, remote: str) -> Synced:
     there, here = there_of(repository, remote), registry_refs(repository)
     wanted = {ref: one for ref, one in there.items() if here.get(ref) != one}
     if not wanted:
-        return Synced()
+        return Synced(there=there)
     with _brought(repository, remote, wanted):
         return _take(repository, wanted, there, here)
 
@@ -74,7 +78,7 @@ def events_there(repository: Repository, remote: str, model: str, first: int) ->
 def _take(
     repository: Repository, wanted: Mapping[str, str], there: Mapping[str, str], here: Mapping[str, str]
 ) -> Synced:
-    done = Synced()
+    done = Synced(there=there)
     changes = {ref: RefChange(ref, one, None) for ref, one in wanted.items() if ref not in here}
     theirs = _read(repository, (one for ref, one in wanted.items() if ref.startswith(SEQUENCE)))
     beaten: dict[str, int] = {}

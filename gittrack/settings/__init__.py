@@ -1,6 +1,6 @@
 """Settings: what may be set, where it may be said, and what is wrong with what was said."""
 
-from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings, settings_at
+from gittrack.settings.load import PROTOCOL_VARIABLES, SETTINGS_FILE, load_settings, settings_of
 from gittrack.settings.schema import SCHEMA, Setting
 from gittrack.settings.values import (
     ArtifactSettings,
@@ -29,5 +29,5 @@ __all__ = [
     "Setting",
     "Settings",
     "load_settings",
-    "settings_at",
+    "settings_of",
 ]

@@ -60,10 +60,9 @@ def load_settings(repo: Repository, environ: Mapping[str, str]) -> Settings:
     return _parsed((one for source in weakest_first for one in source), mistakes)
 
 
-def settings_at(repo: Repository, commit: str) -> Settings:
-    """What the file of a commit says, and nobody's own settings; raises SettingsError."""
+def settings_of(data: bytes) -> Settings:
+    """What one settings file says, and nobody's own settings; raises SettingsError."""
     mistakes: list[str] = []
-    data = next((data for _, kind, data in repo.read_objects([f"{commit}:{SETTINGS_FILE}"]) if kind == "blob"), b"")
     return _parsed(_from_bytes(data, mistakes), mistakes)
 
 
