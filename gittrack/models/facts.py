@@ -68,13 +68,17 @@ class World:
             )
         held = model.versions[holders[-1]]
         other = self.state_of(held)
-        mine, theirs = self._values(run, metric), self._values(other, metric)
         called = held.version.short
-        if not mine or not theirs:
-            lacking = run.name if not mine else f"{other.name} ({called})"
-            return False, f"run {lacking} has no metric {metric!r}"
+        for one, lacking in ((run, run.name), (other, f"{other.name} ({called})")):
+            if metric not in one.metrics:
+                return False, f"run {lacking} has no metric {metric!r}"
+        mine, theirs = self._repeats(run), self._repeats(other)
+        if any(one.id == other.id for one in mine):
+            # Of one configuration: their repeats are the same ones, and only the two themselves can be compared.
+            mine, theirs = [run], [other]
         sign = 1.0 if goal.goal == "max" else -1.0
-        found = welch_greater([sign * one for one in mine], [sign * one for one in theirs])
+        samples = ([sign * one.metrics[metric] for one in group if metric in one.metrics] for group in (mine, theirs))
+        found = welch_greater(*samples)
         words = f"{metric} is {sign * found.mean_a:.6g}{_of(found.n_a)} against {sign * found.mean_b:.6g}{_of(found.n_b)} of {called}"
         # Not `<=` alone: a NaN is in no order with anything.
         if not found.mean_a - found.mean_b > goal.min_change:
@@ -86,18 +90,20 @@ class World:
             return False, f"{words}, which may be chance (Welch, p = {found.p:.2g}); more repeats would tell"
         return True, f"{words} (Welch, p = {found.p:.2g})"
 
-    def _values(self, run: RunState, metric: str) -> list[float]:
-        """The metric in all finished repeats of a run: same code and params but for those that tell repeats apart."""
+    def _repeats(self, run: RunState) -> list[RunState]:
+        """A run and all finished repeats of it: same code and params but for those that tell repeats apart."""
         alike = self._configuration(run)
-        group = [
-            one
-            for one in self.look().select(experiment=run.experiment)
-            if one.code_commit == run.code_commit
-            and str(one.status) == "finished"
-            and one.id != run.id
-            and self._same(alike, self._configuration(one))
+        return [
+            run,
+            *(
+                one
+                for one in self.look().select(experiment=run.experiment)
+                if one.code_commit == run.code_commit
+                and str(one.status) == "finished"
+                and one.id != run.id
+                and self._same(alike, self._configuration(one))
+            ),
         ]
-        return [one.metrics[metric] for one in (run, *group) if metric in one.metrics]
 
     def _configuration(self, run: RunState) -> dict[str, object]:
         seeds = self.authority.settings.params.seed_like
