@@ -14,6 +14,7 @@ from gittrack.capture.secrets import find_secret, strip_userinfo
 from gittrack.domain.run import CodeCapture
 from gittrack.errors import DirtyTree, GitFailed, GittrackError, NoCommitYet, RepositoryError
 from gittrack.git.objects import ObjectBatch, Signature
+from gittrack.git.remote import find_default_branch
 from gittrack.git.repository import Repository
 from gittrack.git.worktree import (
     WorktreeStatus,
@@ -228,16 +229,12 @@ def _with_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
 def _read_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
     remote = repository.setting(f"branch.{code.branch}.remote") if code.branch else None
     url = repository.setting(f"remote.{remote or 'origin'}.url")
-    heads = [f"refs/remotes/{remote or 'origin'}/HEAD"]
-    names = dict.fromkeys([repository.setting("init.defaultBranch") or "main", "main", "master"])
-    for name in names:
-        heads += [f"refs/remotes/{remote or 'origin'}/{name}", f"refs/heads/{name}"]
-    there = repository.list_refs(*heads)
-    default = next((head for head in heads if head in there), None)
+    found = find_default_branch(repository, remote)
     code = dataclasses.replace(code, remote=None if url is None else strip_userinfo(url))
-    if default is None:
+    if found is None:
         return code
-    base = there[default] if there[default] == code.commit else repository.merge_base(there[default], code.commit)
+    default, tip = found
+    base = tip if tip == code.commit else repository.merge_base(tip, code.commit)
     code = dataclasses.replace(code, default_branch=default.removeprefix("refs/heads/").removeprefix("refs/remotes/"))
     if base is None:
         return code

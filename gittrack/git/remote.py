@@ -51,6 +51,15 @@ def choose_remote(repository: Repository, name: str | None = None) -> str:
     raise RepositoryError("there is no git remote to share runs through; 'git remote add origin URL' makes one")
 
 
+def find_default_branch(repository: Repository, remote: str | None = None) -> tuple[str, str] | None:
+    """Ref and commit of the default branch: as the remote's was last seen here, else this clone's; None where no branch has such a name."""
+    names = dict.fromkeys([repository.setting("init.defaultBranch") or "main", "main", "master"])
+    there = f"refs/remotes/{remote or 'origin'}"
+    heads = [f"{there}/HEAD", *(f"{there}/{name}" for name in names), *(f"refs/heads/{name}" for name in names)]
+    found = repository.list_refs(*heads)
+    return next(((head, found[head]) for head in heads if head in found), None)
+
+
 def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
     """Ref to object id, of the refs there that match."""
     done = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking(), check=False)

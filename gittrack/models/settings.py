@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gittrack.errors import NoCommitYet, SettingsError
+from gittrack.git.remote import find_default_branch
 from gittrack.git.repository import Repository
 from gittrack.settings import SETTINGS_FILE, Settings, settings_of
 
@@ -26,14 +27,10 @@ def default_branch(repository: Repository, remote: str | None = None) -> tuple[s
 
     Where no branch has the name of one, HEAD; raises NoCommitYet where that has no commit.
     """
-    names = dict.fromkeys([repository.setting("init.defaultBranch") or "main", "main", "master"])
-    there = remote or "origin"
-    heads = [f"refs/remotes/{there}/HEAD", *(f"refs/remotes/{there}/{name}" for name in names)]
-    heads += [f"refs/heads/{name}" for name in names]
-    found = repository.list_refs(*heads)
-    head = next((head for head in heads if head in found), None)
-    if head is not None:
-        return head.removeprefix("refs/heads/").removeprefix("refs/remotes/").removesuffix("/HEAD"), found[head]
+    found = find_default_branch(repository, remote)
+    if found is not None:
+        head, tip = found
+        return head.removeprefix("refs/heads/").removeprefix("refs/remotes/").removesuffix("/HEAD"), tip
     commit = repository.resolve("HEAD")
     if commit is None:
         raise NoCommitYet(
