@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from functools import partial
 from typing import Any, NamedTuple
 
 from gittrack.domain.version import Version
@@ -17,7 +17,7 @@ from gittrack.registry.state import Model, fold
 from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, parse_sequence, parse_tag, sequence_ref
 
 _CACHE = "registry.json"
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
 
 
 _FETCH = "'gittrack fetch' may bring what is missing"
@@ -54,12 +54,36 @@ class Registry:
         """Raises UnknownModel, with the nearest name."""
         if name in self.models:
             return self.models[name]
+        from difflib import get_close_matches  # only for a mistake
+
         near = get_close_matches(name, self.models, n=1)
         known = ", ".join(sorted(self.models)[:8])
         hint = f"did you mean {near[0]!r}?" if near else f"there is {known}" if known else ""
         raise UnknownModel(
             f"there is no model {name!r}; {hint or 'register one first: gittrack model register NAME RUN'}"
         )
+
+
+class _Folded(Mapping[str, Model]):
+    """Models by name, each added up when somebody looks at it: most commands look at one."""
+
+    def __init__(self, events: Mapping[str, Callable[[], Sequence[Event]]]) -> None:
+        self._events = events
+        self._models: dict[str, Model] = {}
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self._models:
+            self._models[name] = fold(name, self._events[name]())
+        return self._models[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._events
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
 
 
 def read_registry(repository: Repository) -> Registry:
@@ -70,18 +94,19 @@ def read_registry(repository: Repository) -> Registry:
     # Of all tags, for to tell which are ours takes longer than everything else.
     text = "".join([f"{ref} {object_id}\n" for ref, object_id in listed.items()])
     key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    found, known = _remembered(repository, key)
-    events, findings = found or _read(repository, _ours(listed), key, known)
-    by_model: dict[str, list[Event]] = {}
-    for event in events:
-        by_model.setdefault(event.model, []).append(event)
-    models = {name: fold(name, by_model[name]) for name in sorted(by_model)}
-    strange = [
+    rows, findings = _remembered(repository, key)
+    if findings is not None:
+        return Registry(_Folded({name: partial(_from_rows, rows[name]) for name in rows}), findings)
+    known = {event.object: event for name in rows for event in _from_rows(rows[name])}
+    events, found = _read(repository, _ours(listed), known)
+    models = {name: fold(name, events[name]) for name in sorted(events)}
+    found += [
         Finding(_ref_of(event), f"it cannot have happened: {reason}")
         for model in models.values()
         for event, reason in model.strange
     ]
-    return Registry(models, (*findings, *strange))
+    _remember(repository, key, models, found)
+    return Registry(models, tuple(found))
 
 
 def registry_refs(repository: Repository) -> dict[str, str]:
@@ -101,15 +126,13 @@ def _ref_of(event: Event) -> str:
 
 
 def _read(
-    repository: Repository, refs: Mapping[str, str], key: str, known: Mapping[str, Event]
-) -> tuple[list[Event], list[Finding]]:
-    """Objects never change: what is `known` by its id is not read again."""
+    repository: Repository, refs: Mapping[str, str], known: Mapping[str, Event]
+) -> tuple[dict[str, list[Event]], list[Finding]]:
+    """Events by model. Objects never change: what is `known` by its id is not read again."""
     read: dict[str, Event | str] = {one: known[one] for one in refs.values() if one in known}
     for name, kind, data in repository.read_objects(dict.fromkeys(one for one in refs.values() if one not in known)):
         read[name] = _event(name, kind, data)
-    events, findings = _judge(refs, read)
-    _remember(repository, key, events, findings)
-    return events, findings
+    return _judge(refs, read)
 
 
 def _event(object_id: str, kind: str, data: bytes) -> Event | str:
@@ -125,7 +148,7 @@ def _event(object_id: str, kind: str, data: bytes) -> Event | str:
         return str(error)
 
 
-def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[list[Event], list[Finding]]:
+def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[dict[str, list[Event]], list[Finding]]:
     """Which events count: those whose ref is the one that they say, in the order of their numbers."""
     findings: list[Finding] = []
     numbered: dict[str, dict[int, Event]] = {}
@@ -156,7 +179,7 @@ def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[li
             )
     for model, sequence in numbered.items():
         findings += _broken(model, sequence, refs, model in complete)
-    return [event for sequence in numbered.values() for event in sequence.values()], findings
+    return {model: list(sequence.values()) for model, sequence in numbered.items()}, findings
 
 
 def _broken(model: str, sequence: Mapping[int, Event], refs: Mapping[str, str], complete: bool) -> Iterable[Finding]:
@@ -183,31 +206,30 @@ def _broken(model: str, sequence: Mapping[int, Event], refs: Mapping[str, str], 
 # --- remembered: all of it may be deleted at any time
 
 
-def _remembered(
-    repository: Repository, key: str
-) -> tuple[tuple[list[Event], list[Finding]] | None, Mapping[str, Event]]:
-    """What was found when the refs were these, None if they were others; and events by their objects."""
+Row = list[Any]
+
+
+def _remembered(repository: Repository, key: str) -> tuple[Mapping[str, list[Row]], tuple[Finding, ...] | None]:
+    """Events by model as they were when somebody last looked; and what was found then, None where the refs were others."""
     import orjson
 
     try:
         plain = orjson.loads((repository.home / _CACHE).read_bytes())
         if plain["format"] != _CACHE_FORMAT:
-            return None, {}
-        events = [_from_row(row) for row in plain["events"]]
-        if plain["key"] == key:
-            return (events, [Finding(*one) for one in plain["findings"]]), {}
-        return None, {one.object: one for one in events}
+            return {}, None
+        findings = tuple(Finding(*one) for one in plain["findings"])
+        return dict(plain["models"]), findings if plain["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None, {}
+        return {}, None
 
 
-def _remember(repository: Repository, key: str, events: Iterable[Event], findings: Iterable[Finding]) -> None:
+def _remember(repository: Repository, key: str, models: Mapping[str, Model], findings: Iterable[Finding]) -> None:
     import orjson
 
     plain: dict[str, Any] = {
         "format": _CACHE_FORMAT,
         "key": key,
-        "events": [_to_row(one) for one in events],
+        "models": {name: [_to_row(one) for one in model.events] for name, model in models.items()},
         "findings": list(findings),
     }
     try:
@@ -217,7 +239,7 @@ def _remember(repository: Repository, key: str, events: Iterable[Event], finding
         pass
 
 
-def _to_row(event: Event) -> list[Any]:
+def _to_row(event: Event) -> Row:
     return [
         event.model, event.number, event.action.value, event.commit, event.run,
         None if event.version is None else str(event.version),
@@ -226,7 +248,11 @@ def _to_row(event: Event) -> list[Any]:
     ]  # fmt: skip
 
 
-def _from_row(row: list[Any]) -> Event:
+def _from_rows(rows: list[Row]) -> list[Event]:
+    return [_from_row(list(row)) for row in rows]
+
+
+def _from_row(row: Row) -> Event:
     row[2] = _ACTIONS[row[2]]
     row[5] = None if row[5] is None else _version(row[5])
     return Event(*row)
