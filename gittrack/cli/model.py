@@ -136,7 +136,8 @@ def _promote(
         dry_run=dry_run,
         share=_share(push, remote),
     )
-    _tell(app, done, as_json, dry_run=f"{name}@{_called(done)} would enter {stage}" if dry_run else "")
+    going = "leave every stage" if stage == "none" else f"enter {stage}"
+    _tell(app, done, as_json, dry_run=f"{name}@{_called(done)} would {going}" if dry_run else "")
 
 
 _PROMOTING: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (

@@ -118,7 +118,7 @@ def models_table(models: Iterable[Model]) -> list[Column]:
         Column("stages", tuple(_held(one) for one in rows)),
         Column("aliases", tuple(_aliases(one) for one in rows), rank=1),
         Column("last change", tuple(escape(subject(one)) for one in last), rank=2),
-        Column("by", tuple(escape(_name(one)) for one in last), rank=2),
+        Column("by", tuple(escape(one.name) for one in last), rank=2),
         Column(
             "age",
             tuple(ago(now - one.time) for one in last),
@@ -157,7 +157,7 @@ def versions_table(models: Models, model: Model, settings: Settings) -> list[Col
             for key in _shown(metrics, settings)
         ),
         Column("run", tuple("not here" if run is None else escape(run.name) for run in runs)),
-        Column("registered by", tuple(escape(_name(one)) for one in registered), rank=2),
+        Column("registered by", tuple(escape(one.name) for one in registered), rank=2),
         Column(
             "age",
             tuple(ago(now - one.time) for one in registered),
@@ -190,7 +190,7 @@ def history_table(events: Sequence[Event]) -> list[Column]:
             tuple(time_to_text(one.time) or "" for one in events),
         ),
         Column("what", tuple(escape(subject(one)) for one in events)),
-        Column("by", tuple(escape(_name(one)) for one in events)),
+        Column("by", tuple(escape(one.name) for one in events)),
         Column("signed", tuple("yes" if one.signed else "" for one in events), rank=2),
         Column("why", tuple(escape(_reason(one)) for one in events), rank=1),
     ]
@@ -200,10 +200,6 @@ def _reason(event: Event) -> str:
     said = event.message.partition("\n")[0]
     override = event.details.get("override")
     return "; ".join(filter(None, [said, f"passed over the rules: {override}" if override else ""]))
-
-
-def _name(event: Event) -> str:
-    return event.author.partition(" <")[0]
 
 
 def _when(seconds: float) -> str:
@@ -222,12 +218,12 @@ def version_lines(console: Console, one: ModelVersion) -> Iterator[str]:
     if one.deprecated:
         ended = one.state.deprecated or one.model.retired
         assert ended is not None
-        yield f"deprecated by {escape(_name(ended))}, {_when(ended.time)} UTC: {escape(_reason(ended)) or 'no reason given'}"
+        yield f"deprecated by {escape(ended.name)}, {_when(ended.time)} UTC: {escape(_reason(ended)) or 'no reason given'}"
     yield f"registered  {_when(registered.time)} UTC by {escape(registered.author)}"
     made = registered.details.get("artifact")
     if isinstance(made, Mapping):
         called = escape(str(made.get("name") or made.get("path")))
-        yield f"artifact    {called}, {size(float(made.get('size') or 0))}, md5 {made.get('md5')}"
+        yield f"artifact    {called}, {size(float(made.get('size') or 0))}, md5 {escape(str(made.get('md5')))}"
     for key, value in one.tags.items():
         yield f"tag         {escape(key)}={escape(value)}"
     yield from _run_lines(one)
@@ -237,7 +233,7 @@ def version_lines(console: Console, one: ModelVersion) -> Iterator[str]:
     yield ""
     for event in reversed([each for each in one.model.events if each.version == one.state.version]):
         reason = _reason(event)
-        yield f"#{event.number:<4} {_when(event.time)}  {escape(subject(event))}, by {escape(_name(event))}" + (
+        yield f"#{event.number:<4} {_when(event.time)}  {escape(subject(event))}, by {escape(event.name)}" + (
             f": {escape(reason)}" if reason else ""
         )
         yield from (f"        {escape(line)}" for line in _check_lines(event))
@@ -282,7 +278,7 @@ def standing_lines(console: Console, models: Models, model: Model, moment: float
     for stage, held in model.holders.items():
         for one in held:
             event = _entry(model, stage, one)
-            yield f"{escape(stage)}: {one.short}, since {_when(event.time)} UTC, by {escape(_name(event))}" + (
+            yield f"{escape(stage)}: {one.short}, since {_when(event.time)} UTC, by {escape(event.name)}" + (
                 f": {escape(_reason(event))}" if _reason(event) else ""
             )
             metrics = _metrics_of(models, model.versions[one])
@@ -322,12 +318,12 @@ def card_text(one: ModelVersion, project: Project) -> str:
     run, registered = one.run, one.registered
     lines = [f"# {one.name} {one.state.version.short}", ""]
     if said.description:
-        lines += [said.description, ""]
+        lines += [escape_lines(said.description), ""]
     standing = ", ".join([*one.stages, *one.aliases]) or "in no stage"
     facts = [
         ("Version", one.version),
         ("Stands", "deprecated" if one.deprecated else standing),
-        ("Registered", f"{_when(registered.time)} UTC by {registered.author.partition(' <')[0]}"),
+        ("Registered", f"{_when(registered.time)} UTC by {registered.name}"),
         ("Owner", said.owner),
         ("File", f"{one.artifact.name}, {size(one.artifact.size)}, md5 `{one.artifact.md5}`"),
     ]
@@ -338,7 +334,7 @@ def card_text(one: ModelVersion, project: Project) -> str:
         ("Notes", one.description),
     ):
         if text:
-            lines += ["", f"## {title}", "", text]
+            lines += ["", f"## {title}", "", escape_lines(text)]
     metrics = [
         (f"`{key}`", number(value)) for key, value in sorted(run.metrics.items()) if not key.startswith("system/")
     ]

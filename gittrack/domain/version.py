@@ -38,7 +38,8 @@ class Version:
     def read(cls, text: str) -> Version | None:
         """As `parse`, but None for what is no version."""
         found = _WHOLE.fullmatch(text) if len(text) <= 100 else None
-        if found is None:
+        if found is None or text.endswith(".lock"):
+            # No ref ends like that.
             return None
         return cls(int(found[1]), int(found[2] or 0), int(found[3] or 0), found[4] or "", found[5] or "")
 

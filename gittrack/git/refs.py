@@ -39,6 +39,9 @@ class RefChange:
     old: str | None
 
     def command(self, zero: str) -> bytes:
+        if "\0" in self.name:
+            # It would be a command of its own.
+            raise ValueError(f"a ref cannot be called {self.name!r}")
         new, old = self.new or zero, self.old or zero
         return b"update %s\0%s\0%s\0" % (
             self.name.encode("utf-8", "surrogateescape"),

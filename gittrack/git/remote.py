@@ -60,6 +60,24 @@ def find_default_branch(repository: Repository, remote: str | None = None) -> tu
     return next(((head, found[head]) for head in heads if head in found), None)
 
 
+def ask_default_branch(repository: Repository, remote: str) -> tuple[str, str] | None:
+    """The branch to which a remote's HEAD points, as `refs/heads/main`, and its commit there; None where it has none.
+
+    Raises GitFailed when it does not answer.
+    """
+    done = repository.run("ls-remote", "--symref", "--", remote, "HEAD", env=_asking(), check=False)
+    if done.returncode != 0:
+        raise _failed(done, f"ask {remote} for its default branch", "ls-remote", remote)
+    branch = commit = ""
+    for line in done.stdout.splitlines():
+        said, _, name = line.partition(b"\t")
+        if name == b"HEAD" and said.startswith(b"ref: "):
+            branch = os.fsdecode(said[5:])
+        elif name == b"HEAD":
+            commit = said.decode("ascii")
+    return (branch, commit) if branch and commit else None
+
+
 def list_remote(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
     """Ref to object id, of the refs there that match."""
     done = repository.run("ls-remote", "--refs", "--", remote, *patterns, env=_asking(), check=False)

@@ -30,6 +30,19 @@ def declares(data: bytes, name: str, one: Mapping[str, str]) -> bool:
     return isinstance(said, dict) and said.get("path") == one["path"]
 
 
+def same_but_artifacts(a: bytes, b: bytes) -> bool:
+    """Whether two such files, empty ones among them, say the same beside their blocks."""
+    if a == b:
+        return True
+    plain = [({} if not one.strip() else _plain(one)) for one in (a, b)]
+    if plain[0] is None or plain[1] is None:
+        return False
+    try:
+        return {**plain[0], _BLOCK: None} == {**plain[1], _BLOCK: None}
+    except RecursionError:
+        return False
+
+
 def with_artifacts(data: bytes, entries: Mapping[str, Mapping[str, str]]) -> bytes | None:
     """The file with entries in its block, everything else as the user wrote it; None where it cannot be read as one.
 

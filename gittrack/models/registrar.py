@@ -13,8 +13,10 @@ from gittrack.domain.text import check_text, checked_tags
 from gittrack.domain.version import Version
 from gittrack.errors import (
     AmbiguousRun,
+    CorruptRecord,
     GitFailed,
     LostRace,
+    NotSigned,
     ObjectMissing,
     PolicyRefused,
     RepositoryError,
@@ -26,12 +28,12 @@ from gittrack.git.remote import choose_remote, remotes
 from gittrack.git.repository import Repository
 from gittrack.models.settings import Authority, authority
 from gittrack.registry.event import Event, address, subject
-from gittrack.registry.policy import Check, Facts, check_rules
+from gittrack.registry.policy import Check, Facts, check_rules, judge_signature
 from gittrack.registry.read import Registry, read_registry
 from gittrack.registry.record import Draft, build, publish_here, publish_there, refs_of
 from gittrack.registry.state import Model, VersionState, fold
-from gittrack.registry.sync import events_there, fetch_registry, push_registry
-from gittrack.registry.tagname import ARCHIVED, NONE, Action, check_alias, check_model
+from gittrack.registry.sync import events_there, fetch_registry, mark_shared, push_registry
+from gittrack.registry.tagname import ARCHIVED, NONE, SEQUENCE, Action, check_alias, check_model, sequence_ref
 from gittrack.settings.words import nearest
 
 if TYPE_CHECKING:
@@ -68,7 +70,6 @@ class _Plan:
     drafts: Sequence[Draft]
     version: Version | None = None
     checks: tuple[Check, ...] = ()
-    notes: tuple[str, ...] = ()
     # What is to be done before anybody may see the change.
     before: Callable[[], None] = lambda: None
 
@@ -109,7 +110,7 @@ class Registrar:
         chosen = None if version is None else Version.parse(version)
         said = {"artifact": made.to_dict(), "tags": checked_tags(tags or {}), **(details or {})}
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             if model.retired is not None:
                 raise UsageError(f"model {name} is deprecated as a whole ({_who(model.retired)}); choose another name")
             number = chosen or _next(model, bump)
@@ -189,19 +190,19 @@ class Registrar:
         somebody else was faster or the stage is not as expected.
         """
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             policy = _stage_policy(rules, stage)
             version = _alive(model, model.find(which))
             called = f"{name}@{version.version.short}"
+            if stage in model.aliases:
+                raise UsageError(f"{stage} is an alias of {name}; 'gittrack model alias rm {name} {stage}' comes first")
             if stage in version.stages:
                 raise UsageError(f"{called} is in {stage} already; nothing is to be done")
             _check_expected(model, stage, expect)
             checks = self._checks(policy, model, version, stage, rules)
             if not dry_run or override is not None:
                 checks = _overridden(checks, policy, override, f"{called} into {stage}")
-            details: dict[str, Any] = {"policy": {"branch": rules.branch, "commit": rules.commit}}
-            if checks:
-                details["checks"] = [one.to_dict() for one in checks]
+            details = _evidence(rules, checks)
             if override is not None:
                 details["override"] = check_text(override)
             leaving = _displaced(model, policy, stage)
@@ -217,7 +218,7 @@ class Registrar:
                 ]
             return _Plan([] if dry_run else drafts, version.version, checks)
 
-        def leave(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def leave(model: Model, rules: Authority) -> _Plan:
             version = model.find(which)
             if not version.stages:
                 raise UsageError(f"{name}@{version.version.short} is in no stage; nothing is to be done")
@@ -231,7 +232,7 @@ class Registrar:
     ) -> Changed:
         """Let a version leave a stage, or all of its stages."""
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             version = model.find(which)
             leaving = (
                 [which] if stage is None and which in version.stages else [stage] if stage else list(version.stages)
@@ -252,7 +253,7 @@ class Registrar:
     ) -> Changed:
         """Bring back to a stage who was there before; of the rules only that about people counts, for the rest held once."""
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             policy = _stage_policy(rules, stage)
             back = model.before(stage)
             if not back:
@@ -261,7 +262,7 @@ class Registrar:
                 )
             _check_expected(model, stage, expect)
             now = model.holders.get(stage, ())
-            version = model.versions[back[-1]]
+            version = _alive(model, model.versions[back[-1]])
             people = replace(policy, rules=tuple(one for one in policy.rules if one.demand is Demand.PEOPLE))
             checks = _overridden(
                 self._checks(people, model, version, stage, rules), policy, None, f"a rollback of {stage}"
@@ -273,7 +274,9 @@ class Registrar:
                 if ARCHIVED in held.stages and stage != ARCHIVED:
                     drafts.append(_draft(Action.UNASSIGN, held, ARCHIVED))
                 if one not in now:
-                    drafts.append(_draft(Action.ASSIGN, held, stage, check_text(message), mark))
+                    drafts.append(
+                        _draft(Action.ASSIGN, held, stage, check_text(message), mark | _evidence(rules, checks))
+                    )
             return _Plan(drafts, version.version, checks)
 
         return self._change(name, decide, share)
@@ -283,7 +286,7 @@ class Registrar:
     def set_alias(self, name: str, which: str, alias: str, *, message: str = "", share: Share = Share()) -> Changed:
         check_alias(alias)
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             if alias in rules.settings.registry.stages:
                 raise UsageError(f"{alias} is a stage, and no alias can be called that; choose another word")
             version = _alive(model, model.find(which))
@@ -294,7 +297,7 @@ class Registrar:
         return self._change(name, decide, share)
 
     def remove_alias(self, name: str, alias: str, *, message: str = "", share: Share = Share()) -> Changed:
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             if alias not in model.aliases:
                 raise UnknownModel(
                     f"model {name} has no alias {alias!r}{nearest(alias, model.aliases) if model.aliases else ''}"
@@ -310,7 +313,7 @@ class Registrar:
         """Say that a version may go on, into one stage or into any; not of one's own work."""
         who = address(self.author.identity)
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             if stage is not None:
                 _stage_policy(rules, stage)
             version = _alive(model, model.find(which))
@@ -332,7 +335,7 @@ class Registrar:
     def deprecate(self, name: str, which: str | None = None, *, message: str = "", share: Share = Share()) -> Changed:
         """Say that a version, or a whole model, is not to be used any more; it stays, and can be looked at."""
 
-        def decide(registry: Registry, model: Model, rules: Authority) -> _Plan:
+        def decide(model: Model, rules: Authority) -> _Plan:
             if which is None:
                 held = [f"{stage}: {', '.join(one.short for one in held)}" for stage, held in model.holders.items()]
                 if model.retired is not None:
@@ -360,7 +363,7 @@ class Registrar:
     def _change(
         self,
         name: str,
-        decide: Callable[[Registry, Model, Authority], _Plan],
+        decide: Callable[[Model, Authority], _Plan],
         share: Share,
         *,
         new: bool = False,
@@ -378,20 +381,38 @@ class Registrar:
         model = registry.models.get(name, Model(name)) if new else registry.get(name)
         if not new and not model.versions:
             raise UnknownModel(f"nothing of the model {name!r} can be trusted; 'gittrack fsck' tells why")
-        rules = authority(self.repository, remote)
-        plan = decide(registry, model, rules)
-        notes += plan.notes
+        self._check_whole(registry, model)
+        rules = authority(self.repository, remote or self.policy_remote(), ask=remote is not None)
+        plan = decide(model, rules)
         if dry_run:
             return Changed(model, _state(model, plan.version), (), None, plan.checks, tuple(notes))
         events = build(
             self.repository, model, plan.drafts, self.author, sign=rules.settings.registry.sign or self._signs()
         )
+        if rules.settings.registry.sign:
+            self._check_signed(events, rules)
         if remote is not None:
             plan.before()
             self._publish(remote, model, events, there)
         publish_here(self.repository, events)
+        if remote is not None:
+            mark_shared(self.repository, {name: (events[-1].number, events[-1].object)})
         after = fold(name, (*model.events, *events))
         return Changed(after, _state(after, plan.version), events, remote, plan.checks, tuple(notes))
+
+    def _check_whole(self, registry: Registry, model: Model) -> None:
+        """Nothing can follow on a sequence that is broken, or is not here."""
+        for one in registry.findings:
+            if one.model == model.name and one.ref.startswith(SEQUENCE):
+                raise CorruptRecord(
+                    f"the sequence of {model.name} is broken, so nothing can follow: {one.ref}: {one.reason}; {one.step}"
+                )
+        if model.events and self.repository.resolve(sequence_ref(model.name, model.number), None) is None:
+            raise CorruptRecord(f"only the tags of {model.name} are here, and not its sequence; 'gittrack fetch' first")
+
+    def policy_remote(self) -> str | None:
+        """The remote whose default branch decides, also where a change stays here for now."""
+        return choose_remote(self.repository) if remotes(self.repository) else None
 
     def _remote(self, share: Share) -> str | None:
         if share.push is False:
@@ -403,6 +424,19 @@ class Registrar:
     def _signs(self) -> bool:
         """Who signs all of their tags signs these too (git-config(1), tag.gpgSign)."""
         return str(self.repository.setting("tag.gpgsign")).lower() in ("true", "yes", "on", "1")
+
+    def _check_signed(self, events: Sequence[Event], rules: Authority) -> None:
+        """Where all are to sign, a signature that would not count makes nothing."""
+        world = self.world(rules)
+        for event in events:
+            ok, said = judge_signature(
+                world.signature(event.object, "tag"), rules.settings.registry.signers, event.email
+            )
+            if not ok:
+                raise NotSigned(
+                    f"your signature would not count: {said}; see registry.signers on {rules.branch}, and git's "
+                    "user.email and user.signingKey"
+                )
 
     def _publish(self, remote: str, model: Model, events: Sequence[Event], there: Mapping[str, str]) -> None:
         """`there` is what the remote had a moment ago: what was changed in this clone alone goes first."""
@@ -559,6 +593,12 @@ def _check_expected(model: Model, stage: str, expect: str | None) -> None:
         )
 
 
+def _evidence(rules: Authority, checks: Sequence[Check]) -> dict[str, Any]:
+    """Which policy was looked at, and what each of its rules said."""
+    plain: dict[str, Any] = {"policy": {"branch": rules.branch, "commit": rules.commit}}
+    return plain | ({"checks": [one.to_dict() for one in checks]} if checks else {})
+
+
 def _displaced(model: Model, policy: StagePolicy, stage: str) -> list[Version]:
     """Who makes room: as many as must, those that entered first."""
     held = model.holders.get(stage, ())
@@ -609,4 +649,4 @@ def _state(model: Model, version: Version | None) -> VersionState | None:
 def _who(event: Event) -> str:
     """Who did it and when, for a sentence."""
     when = dt.datetime.fromtimestamp(event.time, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{event.author.partition(' <')[0]}, {when}"
+    return f"{event.name}, {when}"

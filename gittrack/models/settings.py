@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
-from gittrack.errors import NoCommitYet, SettingsError
-from gittrack.git.remote import find_default_branch
+from gittrack.errors import NoCommitYet, RefConflict, RepositoryError, SettingsError
+from gittrack.git.refs import RefChange, change_refs
+from gittrack.git.remote import ask_default_branch, fetch_refs, find_default_branch
 from gittrack.git.repository import Repository
+from gittrack.ledger import layout
 from gittrack.settings import SETTINGS_FILE, Settings, settings_of
 
 SIGNERS_FILE = ".gittrack/allowed_signers"
@@ -23,14 +29,24 @@ class Authority:
 
 
 def default_branch(repository: Repository, remote: str | None = None) -> tuple[str, str]:
-    """The default branch and its commit: that of the remote as it was last seen here, else that of this clone.
+    """The default branch and its commit: that of the remote as it was last seen here, else that of this clone, else HEAD.
 
-    Where no branch has the name of one, HEAD; raises NoCommitYet where that has no commit.
+    Raises NoCommitYet without any commit; RepositoryError where a remote's branches are here and none is known to be its default.
     """
     found = find_default_branch(repository, remote)
+    local = found is None or found[0].startswith("refs/heads/")
+    if remote is not None:
+        for name, tip in repository.list_refs(_seen_ref(remote)).items():
+            # Asked for a change, and perhaps newer than what `git fetch` last brought.
+            if found is None or local or found[1] == tip or repository.merge_base(found[1], tip) == found[1]:
+                return f"{remote}/{name.rpartition('/')[2].replace('=', '/')}", tip
+        if local and repository.list_refs(f"refs/remotes/{remote}/"):
+            raise RepositoryError(
+                f"nobody here knows the default branch of {remote}, whose settings decide; 'git remote set-head {remote} --auto' "
+                "asks it"
+            )
     if found is not None:
-        head, tip = found
-        return head.removeprefix("refs/heads/").removeprefix("refs/remotes/").removesuffix("/HEAD"), tip
+        return found[0].removeprefix("refs/heads/").removeprefix("refs/remotes/"), found[1]
     commit = repository.resolve("HEAD")
     if commit is None:
         raise NoCommitYet(
@@ -39,8 +55,36 @@ def default_branch(repository: Repository, remote: str | None = None) -> tuple[s
     return "HEAD", commit
 
 
-def authority(repository: Repository, remote: str | None = None) -> Authority:
-    """What counts now; raises SettingsError where it cannot be read."""
+def _seen_ref(remote: str) -> str:
+    """Below it lies what a remote's default branch was when it was last asked; a remote may be given as an address."""
+    return f"refs/gittrack/policy/{hashlib.sha256(remote.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}/"
+
+
+def _look(repository: Repository, remote: str) -> None:
+    """Ask a remote for its default branch as it is now, and remember it, beside the user's own remote-tracking branches."""
+    asked = ask_default_branch(repository, remote)
+    if asked is None:
+        return
+    branch, commit = asked
+    known = repository.list_refs(_seen_ref(remote))
+    place = _seen_ref(remote) + branch.removeprefix("refs/heads/").replace("/", "=")
+    if known == {place: commit}:
+        return
+    if repository.resolve(commit) is None:
+        token = f"{layout.INCOMING}{os.getpid()}-{uuid.uuid4().hex[:8]}/head"
+        fetch_refs(repository, remote, {branch: token})
+        commit = repository.resolve(token) or commit
+        change_refs(repository, [RefChange(token, None, commit)])
+    changes = [RefChange(ref, None, tip) for ref, tip in known.items() if ref != place]
+    with suppress(RefConflict):
+        # Another process asks at this moment.
+        change_refs(repository, [*changes, RefChange(place, commit, known.get(place))], "gittrack: default branch")
+
+
+def authority(repository: Repository, remote: str | None = None, *, ask: bool = False) -> Authority:
+    """What counts now, as the remote says when it is asked (`ask`), else as it was last seen; raises SettingsError, GitFailed."""
+    if ask and remote is not None:
+        _look(repository, remote)
     branch, commit = default_branch(repository, remote)
     return authority_at(repository, commit, branch)
 

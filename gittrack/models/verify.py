@@ -19,7 +19,7 @@ from gittrack.registry.event import Event
 from gittrack.registry.policy import Check, check_rules, judge_signature
 from gittrack.registry.read import Registry
 from gittrack.registry.state import Model, VersionState, fold
-from gittrack.registry.tagname import Action
+from gittrack.registry.tagname import ARCHIVED, Action
 
 if TYPE_CHECKING:
     from gittrack.models.models import Models
@@ -79,7 +79,7 @@ class Chain:
 
     @cached_property
     def _rules(self) -> Authority:
-        return authority(self.models.repository)
+        return authority(self.models.repository, self.models.registrar.policy_remote())
 
     # --- the registry
 
@@ -125,8 +125,12 @@ class Chain:
         said = []
         for stage in self.version.stages:
             event = self._entry(stage)
+            if stage == ARCHIVED and "checks" not in event.details and "policy" not in event.details:
+                # It made room for another one.
+                continue
             if "rollback" in event.details:
-                said.append(f"{stage}: brought back")
+                list(self._rules_of(stage, event, (Demand.PEOPLE,)))
+                said.append(f"{stage}: brought back by {event.name}")
                 event = self._first_entry(stage, event)
             said += [f"{stage}: {one}" for one in self._rules_of(stage, event)]
         return "; ".join(said) or "it is in no stage that asks for anything"
@@ -144,7 +148,7 @@ class Chain:
         ]
         return earlier[-1] if earlier else back
 
-    def _rules_of(self, stage: str, event: Event) -> Iterator[str]:
+    def _rules_of(self, stage: str, event: Event, demands: Sequence[Demand] = tuple(Demand)) -> Iterator[str]:
         source = event.details.get("policy")
         commit = source.get("commit") if isinstance(source, dict) else None
         if not isinstance(commit, str):
@@ -152,6 +156,11 @@ class Chain:
         rules = authority_at(self.models.repository, commit)
         branch = self._rules
         if self.models.repository.merge_base(commit, branch.commit) != commit:
+            if self.models.repository.shallow:
+                raise _Broken(
+                    f"this clone is shallow, so nobody can tell whether the policy of commit {commit[:12]} was on {branch.branch}; "
+                    "'git fetch --unshallow' first"
+                )
             raise _Broken(f"the policy that let it into {stage}, of commit {commit[:12]}, was never on {branch.branch}")
         policy = rules.settings.registry.stages.get(stage)
         if policy is None:
@@ -159,9 +168,10 @@ class Chain:
         recorded = {
             one["rule"]: one for one in event.details.get("checks", []) if isinstance(one, dict) and "rule" in one
         }
-        again = self._again([one for one in policy.rules if one.demand in _LASTING], stage, event, rules)
+        wanted = [one for one in policy.rules if one.demand in demands]
+        again = self._again([one for one in wanted if one.demand in _LASTING], stage, event, rules)
         passed = []
-        for rule in policy.rules:
+        for rule in wanted:
             found = again.get(rule.text)
             then = recorded.get(rule.text)
             if then is None:
@@ -172,8 +182,8 @@ class Chain:
             if not overridden and (then.get("ok") is not True or (found is not None and not found.ok)):
                 raise _Broken(f"{rule.text}: {found.said if found is not None else then.get('said')}")
             if overridden:
-                passed.append(f"{rule.text} passed over by {event.author.partition(' <')[0]}: {then['override']}")
-        held = len(policy.rules) - len(passed)
+                passed.append(f"{rule.text} passed over by {event.name}: {then['override']}")
+        held = len(wanted) - len(passed)
         yield from passed
         if held:
             yield f"{held} {'rule holds' if held == 1 else 'rules hold'}"
@@ -219,6 +229,7 @@ class Chain:
                 {name: (mode, one) for name, mode, one in read_tree(repository, of)}
                 for of in (commit, registered.commit)
             )
+            self._check_pipeline(commit, registered.commit)
             name = dvcyaml.NAME.encode("ascii")
             if {key: one for key, one in theirs.items() if key != name} != {
                 key: one for key, one in ours.items() if key != name
@@ -244,6 +255,13 @@ class Chain:
             raise _Broken(f"metrics.json of commit {self._first[:12]} says something else than its message")
         return f"{record.experiment}/{record.name}, commit {commit[:12]}, by {record.author}"
 
+    def _check_pipeline(self, one: str, other: str) -> None:
+        """DVC runs what stands in that file; nobody may have changed more of it than where the model is."""
+        names = [f"{of}:{dvcyaml.NAME}" for of in (one, other)]
+        found = {name: data for name, kind, data in self.models.repository.read_objects(names) if kind == "blob"}
+        if not dvcyaml.same_but_artifacts(found.get(names[0], b""), found.get(names[1], b"")):
+            raise _Broken(f"{dvcyaml.NAME} of commit {other[:12]} says something else than that of {one[:12]}")
+
     def _code(self) -> str:
         repository = self.models.repository
         code = self._record.code.captured
@@ -254,6 +272,7 @@ class Chain:
         ]
         if trees[0] != trees[1]:
             raise _Broken(f"the files of commit {self._first[:12]} are not those of the code that ran, {code[:12]}")
+        self._check_pipeline(code, self._first)
         return f"commit {code[:12]}" + (", a snapshot of a dirty tree" if self._record.code.dirty else "")
 
     def _environment(self) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gittrack.domain.codec import time_to_text
+from gittrack.domain.names import is_model_name, is_run_id
 from gittrack.domain.version import Version
-from gittrack.errors import CorruptRecord, FormatTooNew
+from gittrack.errors import CorruptRecord, FormatTooNew, UsageError
 from gittrack.git.tags import SIGNATURE
 from gittrack.registry.tagname import Action, tag_name
 
@@ -17,6 +18,11 @@ FORMAT = 1
 _LINE = b"\nGittrack-Registry: {"
 _TAGGER = re.compile(rb"tagger (?P<who>.*) (?P<time>\d{1,12}) (?P<zone>[+-]\d{4})")
 _LONGEST_TEXT = 100_000
+# Of a message that is written: the rest of the object is short, but for a signature.
+_LONGEST_MESSAGE = 80_000
+_LAST_NUMBER = 999_999_999
+# The end of the year 9999.
+_LAST_TIME = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class Event:
     @property
     def email(self) -> str:
         return address(self.author)
+
+    @property
+    def name(self) -> str:
+        """Who, without the address."""
+        return self.author.partition(" <")[0]
 
 
 def address(identity: str) -> str:
@@ -126,10 +137,17 @@ def to_message(event: Event, nonce: str) -> str:
         plain["clock"] = event.clock
     if event.details:
         plain["details"] = dict(event.details)
+    if event.number > _LAST_NUMBER or event.time > _LAST_TIME:
+        raise UsageError(f"event {event.number} of {event.model} is out of all bounds; see 'gittrack fsck'")
     text = _own_words(event.message)
     body = f"\n{text}\n" if text else ""
     line = orjson.dumps(plain).decode("utf-8")
-    return f"{subject(event)}\n{body}\nGittrack-Run: {event.run}\nGittrack-Registry: {line}\n"
+    message = f"{subject(event)}\n{body}\nGittrack-Run: {event.run}\nGittrack-Registry: {line}\n"
+    if len(message.encode("utf-8", "replace")) > _LONGEST_MESSAGE:
+        raise UsageError(
+            f"what is said of {event.model} is longer than {_LONGEST_MESSAGE:,} bytes; say it shorter, or in a file"
+        )
+    return message
 
 
 def _own_words(text: str) -> str:
@@ -176,9 +194,38 @@ def read_event(object_id: str, data: bytes) -> Event:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(f"its line of JSON cannot be read ({error})") from None
+    wrong = _wrong(event)
+    if wrong:
+        raise CorruptRecord(f"{wrong} is none that gittrack writes")
     if headers.get(b"tag", b"").decode("utf-8", "replace") != event.tag:
         raise CorruptRecord("its name inside is another one than its content says")
     return event
+
+
+def _wrong(event: Event) -> str:
+    """What of an event nobody's gittrack writes; empty where all is in order. Names become refs, and all of it is shown."""
+    details = event.details
+    checks, tags = details.get("checks", []), details.get("tags", {})
+    artifact, source = details.get("artifact", {}), details.get("policy", {})
+    for what, good in (
+        ("its model", is_model_name(event.model)),
+        ("its place", event.place is None or is_model_name(event.place)),
+        ("its run", is_run_id(event.run)),
+        ("its number", 0 < event.operation <= event.number <= _LAST_NUMBER),
+        ("its time", event.time <= _LAST_TIME),
+        ("its list of checks", isinstance(checks, list) and all(map(_is_check, checks))),
+        ("its tags", isinstance(tags, dict) and all(isinstance(one, str) for one in tags.values())),
+        ("its artifact", isinstance(artifact, dict) and isinstance(artifact.get("size", 0), int)),
+        ("its policy", isinstance(source, dict)),
+        ("its override", isinstance(details.get("override", ""), str)),
+    ):
+        if not good:
+            return what
+    return ""
+
+
+def _is_check(one: Any) -> bool:
+    return isinstance(one, dict) and all(isinstance(one.get(key), str) for key in ("rule", "said"))
 
 
 def _body(text: str) -> str:

@@ -170,7 +170,9 @@ def _judge(refs: Mapping[str, str], read: Mapping[str, Event | str]) -> tuple[di
     for ref, event in tagged.items():
         if event.model not in complete:
             # A plain clone has the tags alone; then they are all that there is to go by.
-            numbered.setdefault(event.model, {})[event.number] = event
+            other = numbered.setdefault(event.model, {}).setdefault(event.number, event)
+            if other.object != event.object:
+                findings.append(Finding(ref, f"it has the number of {other.tag}: one of the two never counted", _FETCH))
         elif event.number not in numbered[event.model]:
             findings.append(Finding(ref, f"event {event.number} of {event.model} is not in its sequence", _FETCH))
         elif numbered[event.model][event.number].object != event.object:
@@ -218,6 +220,8 @@ def _remembered(repository: Repository, key: str) -> tuple[Mapping[str, list[Row
         if plain["format"] != _CACHE_FORMAT:
             return {}, None
         findings = tuple(Finding(*one) for one in plain["findings"])
+        if any(len(row) != _FIELDS or row[2] not in _ACTIONS for rows in plain["models"].values() for row in rows):
+            return {}, None
         return dict(plain["models"]), findings if plain["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return {}, None
@@ -258,6 +262,7 @@ def _from_row(row: Row) -> Event:
     return Event(*row)
 
 
+_FIELDS = len(Event.__dataclass_fields__)
 _ACTIONS = {one.value: one for one in Action}
 # Many events name few versions.
 _version = functools.cache(Version.parse)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import groupby
 
+from gittrack.domain.policy import STAGES
 from gittrack.domain.version import Version
 from gittrack.errors import UnknownModel
 from gittrack.registry.event import Event
-from gittrack.registry.tagname import LATEST, Action
+from gittrack.registry.tagname import LATEST, NONE, Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,14 @@ class Model:
             if version in self.versions:
                 return self.versions[version]
             raise UnknownModel(f"model {self.name} has no version {version.short}; it has {self._known_versions()}")
-        if text in self.aliases:
-            return self.versions[self.aliases[text]]
-        if text == LATEST and self.newest is not None:
-            return self.newest
         held = self.holders.get(text, ())
         if len(held) == 1:
             return self.versions[held[0]]
+        if text == LATEST and self.newest is not None:
+            return self.newest
+        # Last, so that no alias leads a stage elsewhere.
+        if text in self.aliases and text not in self.past:
+            return self.versions[self.aliases[text]]
         if held:
             listed = ", ".join(one.short for one in held)
             raise UnknownModel(f"{len(held)} versions of {self.name} are in {text} ({listed}); say which one")
@@ -185,6 +187,8 @@ class _Fold:
                 return f"version {version} was not in {event.place}"
             self.holders[event.place].remove(version)
         elif event.action is Action.ALIAS:
+            if event.place in STAGES or event.place in (NONE, LATEST) or Version.read(event.place):
+                return f"{event.place} means something else already"
             self.aliases[event.place] = version
         elif self.aliases.pop(event.place, None) is None:
             return f"there was no alias {event.place}"

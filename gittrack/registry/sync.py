@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from gittrack.errors import GitFailed, GittrackError, LostRace
+from gittrack.errors import GitFailed, GittrackError, LostRace, RefConflict
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import create_refs, fetch_refs, list_remote
 from gittrack.git.repository import Repository
@@ -17,7 +17,9 @@ from gittrack.ledger import layout
 from gittrack.registry.event import Event, read_event
 from gittrack.registry.read import read_registry, registry_refs
 from gittrack.registry.record import publish_there, refs_of
-from gittrack.registry.tagname import LOST, SEQUENCE, TAGS, parse_sequence, parse_tag, sequence_ref
+from gittrack.registry.tagname import LOST, SEQUENCE, SHARED, TAGS, parse_sequence, parse_tag, sequence_ref
+
+_TRIES = 10
 
 
 @dataclass(slots=True)
@@ -36,7 +38,14 @@ class Synced:
 def there_of(repository: Repository, remote: str) -> dict[str, str]:
     """The registry's refs on a remote."""
     listed = list_remote(repository, remote, f"{SEQUENCE}*", f"{TAGS}*")
-    return {ref: one for ref, one in listed.items() if parse_sequence(ref) or parse_tag(ref.removeprefix(TAGS))}
+    models = {named[0] for ref in listed if (named := parse_sequence(ref))}
+
+    def is_ours(ref: str) -> bool:
+        # A tag of somebody's own may look like one of ours.
+        tag = parse_tag(ref.removeprefix(TAGS))
+        return parse_sequence(ref) is not None or (tag is not None and tag.model in models)
+
+    return {ref: one for ref, one in listed.items() if is_ours(ref)}
 
 
 def fetch_registry(repository: Repository, remote: str) -> Synced:
@@ -44,12 +53,57 @@ def fetch_registry(repository: Repository, remote: str) -> Synced:
 
     Raises GitFailed when it does not answer.
     """
-    there, here = there_of(repository, remote), registry_refs(repository)
-    wanted = {ref: one for ref, one in there.items() if here.get(ref) != one}
-    if not wanted:
-        return Synced(there=there)
-    with _brought(repository, remote, wanted):
-        return _take(repository, wanted, there, here)
+    for tries in range(_TRIES):
+        there, here = there_of(repository, remote), registry_refs(repository)
+        wanted = {ref: one for ref, one in there.items() if here.get(ref) != one}
+        if not wanted:
+            _mark_shared(repository, there)
+            return Synced(there=there)
+        with _brought(repository, remote, wanted):
+            try:
+                return _take(repository, wanted, there, here)
+            except RefConflict:
+                # Another process of this clone fetches, or changes a model.
+                if tries == _TRIES - 1:
+                    raise
+    raise AssertionError("unreachable")
+
+
+def _shared(repository: Repository) -> dict[str, int]:
+    """By model the number of the newest event that any remote is known to have had: up to there nothing is ever taken back."""
+    found = {}
+    for ref in repository.list_refs(SHARED):
+        name, _, number = ref.removeprefix(SHARED).rpartition("/")
+        if number.isdecimal():
+            found[name.replace("=", "/")] = int(number)
+    return found
+
+
+def _mark_shared(repository: Repository, there: Mapping[str, str]) -> None:
+    """Remember what a remote has of what is here too."""
+    here = repository.list_refs(SEQUENCE)
+    newest: dict[str, tuple[int, str]] = {}
+    for ref, one in there.items():
+        named = parse_sequence(ref)
+        if named is not None and here.get(ref) == one:
+            newest[named[0]] = max(newest.get(named[0], (0, "")), (named[1], one))
+    mark_shared(repository, newest)
+
+
+def mark_shared(repository: Repository, newest: Mapping[str, tuple[int, str]]) -> None:
+    """Remember the newest shared event of models, by number and object; never an earlier one than before."""
+    known = _shared(repository)
+    old = repository.list_refs(SHARED)
+    changes = []
+    for model, (number, object_id) in newest.items():
+        place = f"{SHARED}{model.replace('/', '=')}/"
+        if number > known.get(model, 0):
+            changes.append(RefChange(f"{place}{number}", object_id, old.get(f"{place}{number}")))
+            changes += [RefChange(ref, None, one) for ref, one in old.items() if ref.startswith(place)]
+    if changes:
+        with suppress(RefConflict):
+            # Somebody else remembers the same.
+            change_refs(repository, changes, "gittrack: shared")
 
 
 @contextmanager
@@ -82,6 +136,7 @@ def _take(
     changes = {ref: RefChange(ref, one, None) for ref, one in wanted.items() if ref not in here}
     theirs = _read(repository, (one for ref, one in wanted.items() if ref.startswith(SEQUENCE)))
     beaten: dict[str, int] = {}
+    shared = _shared(repository)
     for ref, one in wanted.items():
         number = parse_sequence(ref)
         if ref not in here or number is None:
@@ -89,6 +144,11 @@ def _take(
         event = theirs.get(one)
         if event is None or (event.model, event.number) != number:
             done.refused[ref] = "what the remote has there is no event of this model; look at it with 'git ls-remote'"
+        elif number[1] <= shared.get(number[0], 0):
+            done.refused[ref] = (
+                f"event {number[1]} of {number[0]} was shared before, and the remote has another one now: somebody rewrote it "
+                "there; ask who keeps the host, and take nothing of this model from there until then"
+            )
         else:
             beaten[number[0]] = min(number[1], beaten.get(number[0], number[1]))
     for event in _own(repository, beaten):
@@ -104,10 +164,20 @@ def _take(
             done.refused[ref] = (
                 f"here it is {here[ref][:12]}, there {one[:12]}; one of the two was moved, see 'gittrack fsck'"
             )
+    rewritten = {named[0] for ref in done.refused if (named := parse_sequence(ref))}
+    for ref in [ref for ref in changes if _model_of(ref) in rewritten]:
+        # What follows on what was rewritten follows on nothing that is here.
+        del changes[ref]
     change_refs(repository, list(changes.values()), "gittrack: fetch models")
+    _mark_shared(repository, there)
     come = (event for event in theirs.values() if sequence_ref(event.model, event.number) in changes)
     done.events = sorted(come, key=lambda one: (one.model, one.number))
     return done
+
+
+def _model_of(ref: str) -> str:
+    numbered, tag = parse_sequence(ref), parse_tag(ref.removeprefix(TAGS))
+    return numbered[0] if numbered else tag.model if tag else ""
 
 
 def _read(repository: Repository, objects: Iterable[str]) -> dict[str, Event]:
@@ -170,6 +240,7 @@ def push_registry(repository: Repository, remote: str, *, only: str | None = Non
                 done.refused[sequence_ref(model.name, events[0].number)] = str(error)
                 break
             done.events += events
+    mark_shared(repository, {one.model: (one.number, one.object) for one in done.events})
     return done
 
 

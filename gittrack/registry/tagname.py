@@ -13,6 +13,7 @@ from gittrack.errors import InvalidName, InvalidValue
 TAGS = "refs/tags/"
 SEQUENCE = "refs/gittrack/seq/"
 LOST = "refs/gittrack/lost/"
+SHARED = "refs/gittrack/shared/"
 NONE, LATEST, ARCHIVED = "none", "latest", "archived"
 
 _TAG = re.compile(

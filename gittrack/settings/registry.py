@@ -8,6 +8,7 @@ from typing import Any
 
 from gittrack.domain.names import is_model_name
 from gittrack.domain.policy import STAGES, Demand, ModelText, Rule, StagePolicy
+from gittrack.domain.version import Version
 from gittrack.settings.words import nearest
 
 _THRESHOLD = re.compile(r"(?P<metric>.+?)\s*(?P<operator>>=|<=|!=|==?|>|<)\s*(?P<number>\S+)")
@@ -24,8 +25,10 @@ def read_stages(value: object) -> dict[str, StagePolicy]:
         raise ValueError(f"must be a mapping from stages to what they demand, not {value!r:.80}")
     found = dict(STAGES)
     for name, said in value.items():
-        if not isinstance(name, str) or not is_model_name(name) or name in ("none", "latest"):
-            raise ValueError(f"has a stage {name!r:.80}; its name must be of letters, digits, '-', '_' and '/'")
+        if not isinstance(name, str) or not is_model_name(name) or name in ("none", "latest") or Version.read(name):
+            raise ValueError(
+                f"has a stage {name!r:.80}; its name must be of letters, digits, '-', '_' and '/', and mean nothing else (none, latest, v3)"
+            )
         try:
             found[name] = _stage(said, found.get(name, StagePolicy()))
         except ValueError as error:

@@ -139,13 +139,15 @@ def test_signed_by_somebody_who_counts(shop: Shop, tmp_path: Path) -> None:
     shop.repo.git("commit", "--quiet", "--allow-empty", "-S", "-m", "Signed code")
     shop.registered("signed")
     assert "its registration by jane@example.org; its code by jane@example.org" in let_in(shop, "v3")
+    # What would not count is not made, under one's own name or another's.
     sign_with_ssh(shop.repo, eve)
     become(shop.repo, "Eve")
-    shop.registered("by eve")
-    assert "who is none of registry.signers" in refused(shop, "v4", "signed: tags, commits")
+    shop.trained("by eve")
+    said = shop.error("model", "register", "digits", "by eve", code=1)
+    assert "your signature would not count: it is signed by eve@example.org, who is none of registry.signers" in said
     become(shop.repo, "Jane")
-    shop.registered("by eve in the name of jane")
-    assert "eve@example.org" in refused(shop, "v5", "signed: tags, commits")
+    assert "eve@example.org" in shop.error("model", "register", "digits", "by eve", code=1)
+    assert "eve@example.org" in shop.error("model", "demote", "digits@production", code=1)
 
 
 def test_soak(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,9 @@ def test_signatures_and_a_wrong_signer(
         shop.repo.git("verify-tag", "digits@v1.0.0")
     sign_as("eve")
     become(shop.repo, "Eve")
+    assert "your signature would not count" in shop.error("promote", "digits@v1", "production", code=1)
+    # As by a gittrack that does not look.
+    monkeypatch.setattr("gittrack.models.registrar.Registrar._check_signed", lambda *rest: None)
     shop("promote", "digits@v1", "production")
     word, said = broken(shop)
     assert word == "signer"

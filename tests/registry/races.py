@@ -14,7 +14,7 @@ from gittrack.registry.event import subject
 from gittrack.registry.read import read_registry
 from gittrack.registry.record import refs_of
 from gittrack.registry.state import Model
-from gittrack.registry.tagname import SEQUENCE, TAGS
+from gittrack.registry.tagname import SEQUENCE, SHARED, TAGS
 from tests.helpers import Repo
 from tests.registry.builders import PEOPLE, Team, register_runs, team
 
@@ -115,8 +115,10 @@ def _go_on(made: Team, loser: Attempt) -> None:
 
 
 def refs(repo: Repo) -> dict[str, str]:
+    """All but what a clone remembers of what it saw on the remote."""
     listed = repo.git("for-each-ref", "--format=%(refname) %(objectname)")
-    return dict(line.split(" ") for line in listed.splitlines())
+    found = dict(line.split(" ") for line in listed.splitlines())
+    return {ref: one for ref, one in found.items() if not ref.startswith((SHARED, "refs/gittrack/policy/"))}
 
 
 def registry(listed: dict[str, str]) -> dict[str, str]:
