@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from gittrack.capture.code import signature
 from gittrack.domain.amendment import TAG_PREFIX
 from gittrack.domain.names import check_key, check_run_name
 from gittrack.domain.text import check_text, checked_tags
-from gittrack.errors import CorruptRecord, GittrackError, InvalidValue, RunBusy, UnknownRun, UsageError
+from gittrack.errors import CorruptRecord, FilterError, GittrackError, InvalidValue, RunBusy, UnknownRun, UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.run import Run, Runs
@@ -754,12 +755,17 @@ def moment(text: str) -> float:
     from gittrack.index.filter import Ago, Compare, Moment
     from gittrack.index.syntax import parse
 
-    node = parse(f"started >= {text}").root
-    value = node.value if isinstance(node, Compare) else None
+    text = text.strip()
+    value: object = Ago(0.0) if text == "now" else None
+    # Between date and time we print a space ourselves.
+    with suppress(FilterError):
+        node = parse(f"started >= {text.replace(' ', 'T')}").root
+        if isinstance(node, Compare):
+            value = node.value
     if isinstance(value, Ago):
         value = value.at(time.time())
     if not isinstance(value, Moment):
-        raise UsageError(f"{text!r} is no time; write one as -7d, -12h or 2026-01-31")
+        raise UsageError(f"{text!r} is no time; write one as now, -7d, -12h, 2026-01-31 or 2026-01-31T12:00")
     return value.start
 
 

@@ -287,7 +287,7 @@ SCHEMA: tuple[Setting, ...] = (
         [],
         _texts,
         "Whose signatures count, by address or fingerprint of the key; empty: all that git\n"
-        "finds good. Keys of ssh stand in the file that gpg.ssh.allowedSignersFile names.",
+        "finds good. Keys of ssh stand in .gittrack/allowed_signers, beside this file.",
     ),
     Setting(
         "registry.stages",
