@@ -92,7 +92,7 @@ def standing_json(models: Models, model: Model, moment: float) -> dict[str, Any]
                 {
                     "version": str(one),
                     "run": model.versions[one].registered.run,
-                    "since": event_json(_entry(model, stage, one)),
+                    "since": event_json(model.entry(stage, one)),
                     "metrics": _plain_metrics(_metrics_of(models, model.versions[one])),
                 }
                 for one in held
@@ -277,7 +277,7 @@ def standing_lines(console: Console, models: Models, model: Model, moment: float
         yield "nothing was in any stage" if model.versions else "it did not exist"
     for stage, held in model.holders.items():
         for one in held:
-            event = _entry(model, stage, one)
+            event = model.entry(stage, one)
             yield f"{escape(stage)}: {one.short}, since {_when(event.time)} UTC, by {escape(event.name)}" + (
                 f": {escape(_reason(event))}" if _reason(event) else ""
             )
@@ -287,14 +287,6 @@ def standing_lines(console: Console, models: Models, model: Model, moment: float
             yield from (f"    {escape(line)}" for line in _check_lines(event))
     for alias, one in sorted(model.aliases.items()):
         yield f"{escape(alias)}: {one.short}"
-
-
-def _entry(model: Model, stage: str, version: Any) -> Event:
-    return next(
-        one
-        for one in reversed(model.events)
-        if one.place == stage and one.version == version and one.action.value == "assign"
-    )
 
 
 def _run(models: Models, version: VersionState) -> RunState | None:

@@ -12,7 +12,8 @@ from gittrack.errors import CorruptRecord, GittrackError, LostRace, UnknownRun, 
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.models.registrar import Registrar, Share, is_of
+from gittrack.models.judgement import is_of
+from gittrack.models.registrar import Registrar, Share
 from gittrack.models.version import ModelVersion
 from gittrack.registry.read import Registry, read_registry
 from gittrack.registry.state import Model, VersionState

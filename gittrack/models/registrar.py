@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gittrack.domain.policy import Demand, StagePolicy
-from gittrack.domain.run import RunState, Status
+from gittrack.domain.run import RunState
 from gittrack.domain.text import check_text, checked_tags
 from gittrack.domain.version import Version
 from gittrack.errors import (
-    AmbiguousRun,
     CorruptRecord,
     GitFailed,
     LostRace,
     NotSigned,
     ObjectMissing,
-    PolicyRefused,
     RepositoryError,
     UnknownModel,
     UsageError,
@@ -26,6 +23,23 @@ from gittrack.errors import (
 from gittrack.git.objects import Signature
 from gittrack.git.remote import choose_remote, remotes
 from gittrack.git.repository import Repository
+from gittrack.models.judgement import (
+    alive,
+    check_expected,
+    check_run,
+    choose_artifact,
+    displaced,
+    draft_of,
+    evidence,
+    is_of,
+    next_version,
+    pass_gate,
+    shown_metrics,
+    stage_policy,
+    version_in,
+    who_and_when,
+    without_empty,
+)
 from gittrack.models.settings import Authority, authority
 from gittrack.registry.event import Event, address, subject
 from gittrack.registry.policy import Check, Facts, check_rules, judge_signature
@@ -105,19 +119,22 @@ class Registrar:
         version that exists and for a run that cannot be one, ObjectMissing, LostRace, NotSigned, GitFailed.
         """
         check_model(name)
-        _check_run(run.state)
-        made = _choose(run, name, artifact)
+        check_run(run.state)
+        made = choose_artifact(run, name, artifact)
         chosen = None if version is None else Version.parse(version)
         said = {"artifact": made.to_dict(), "tags": checked_tags(tags or {}), **(details or {})}
 
         def decide(model: Model, rules: Authority) -> _Plan:
             if model.retired is not None:
-                raise UsageError(f"model {name} is deprecated as a whole ({_who(model.retired)}); choose another name")
-            number = chosen or _next(model, bump)
+                raise UsageError(
+                    f"model {name} is deprecated as a whole ({who_and_when(model.retired)}); choose another name"
+                )
+            number = chosen or next_version(model, bump)
             if number in model.versions:
                 there = model.versions[number].registered
                 raise UsageError(
-                    f"{name} has {number.short} already ({_who(there)}), and a version never changes; the next is {_next(model).short}"
+                    f"{name} has {number.short} already ({who_and_when(there)}), and a version never changes; the next is "
+                    f"{next_version(model).short}"
                 )
             same = [one for one in model.versions.values() if is_of(one, run.id, made)]
             if same and version is None and bump is None:
@@ -126,9 +143,9 @@ class Registrar:
                 )
             self._check_bytes(run, made)
             commit = self._commit(model, number, run, made)
-            shown = _shown(run.state, rules)
+            shown = shown_metrics(run.state, rules)
             details = {"subject": f"registered, run {run.name}" + (f", {shown}" if shown else ""), **said}
-            draft = Draft(Action.REGISTER, commit, run.id, number, None, check_text(message), _without_empty(details))
+            draft = Draft(Action.REGISTER, commit, run.id, number, None, check_text(message), without_empty(details))
             return _Plan([draft], number, before=lambda: self._send(run, made))
 
         return self._change(name, decide, share, new=True)
@@ -191,28 +208,28 @@ class Registrar:
         """
 
         def decide(model: Model, rules: Authority) -> _Plan:
-            policy = _stage_policy(rules, stage)
-            version = _alive(model, model.find(which))
+            policy = stage_policy(rules, stage)
+            version = alive(model, model.find(which))
             called = f"{name}@{version.version.short}"
             if stage in model.aliases:
                 raise UsageError(f"{stage} is an alias of {name}; 'gittrack model alias rm {name} {stage}' comes first")
             if stage in version.stages:
                 raise UsageError(f"{called} is in {stage} already; nothing is to be done")
-            _check_expected(model, stage, expect)
+            check_expected(model, stage, expect)
             checks = self._checks(policy, model, version, stage, rules)
             if not dry_run or override is not None:
-                checks = _overridden(checks, policy, override, f"{called} into {stage}")
-            details = _evidence(rules, checks)
+                checks = pass_gate(checks, policy, override, f"{called} into {stage}")
+            details = evidence(rules, checks)
             if override is not None:
                 details["override"] = check_text(override)
-            leaving = _displaced(model, policy, stage)
+            leaving = displaced(model, policy, stage)
             moved = [] if keep else list(version.stages)
-            drafts = [_draft(Action.UNASSIGN, model.versions[one], stage) for one in leaving]
-            drafts += [_draft(Action.UNASSIGN, version, one) for one in moved]
-            drafts.append(_draft(Action.ASSIGN, version, stage, check_text(message), details))
+            drafts = [draft_of(Action.UNASSIGN, model.versions[one], stage) for one in leaving]
+            drafts += [draft_of(Action.UNASSIGN, version, one) for one in moved]
+            drafts.append(draft_of(Action.ASSIGN, version, stage, check_text(message), details))
             if policy.archive:
                 drafts += [
-                    _draft(Action.ASSIGN, model.versions[one], ARCHIVED)
+                    draft_of(Action.ASSIGN, model.versions[one], ARCHIVED)
                     for one in leaving
                     if ARCHIVED not in model.versions[one].stages
                 ]
@@ -222,7 +239,7 @@ class Registrar:
             version = model.find(which)
             if not version.stages:
                 raise UsageError(f"{name}@{version.version.short} is in no stage; nothing is to be done")
-            drafts = [_draft(Action.UNASSIGN, version, one, check_text(message)) for one in version.stages]
+            drafts = [draft_of(Action.UNASSIGN, version, one, check_text(message)) for one in version.stages]
             return _Plan([] if dry_run else drafts, version.version)
 
         return self._change(name, leave if stage == NONE else decide, share, dry_run=dry_run)
@@ -243,7 +260,7 @@ class Registrar:
                     raise UsageError(f"{name}@{version.version.short} is not in {one}; it is in {held}")
             if not leaving:
                 raise UsageError(f"{name}@{version.version.short} is in no stage; nothing is to be done")
-            drafts = [_draft(Action.UNASSIGN, version, one, check_text(message)) for one in leaving]
+            drafts = [draft_of(Action.UNASSIGN, version, one, check_text(message)) for one in leaving]
             return _Plan(drafts, version.version)
 
         return self._change(name, decide, share)
@@ -254,28 +271,28 @@ class Registrar:
         """Bring back to a stage who was there before; of the rules only that about people counts, for the rest held once."""
 
         def decide(model: Model, rules: Authority) -> _Plan:
-            policy = _stage_policy(rules, stage)
+            policy = stage_policy(rules, stage)
             back = model.before(stage)
             if not back:
                 raise UsageError(
                     f"nobody was in {stage} of {name} before; 'gittrack model history {name}' tells what was"
                 )
-            _check_expected(model, stage, expect)
+            check_expected(model, stage, expect)
             now = model.holders.get(stage, ())
-            version = _alive(model, model.versions[back[-1]])
+            version = alive(model, model.versions[back[-1]])
             people = replace(policy, rules=tuple(one for one in policy.rules if one.demand is Demand.PEOPLE))
-            checks = _overridden(
+            checks = pass_gate(
                 self._checks(people, model, version, stage, rules), policy, None, f"a rollback of {stage}"
             )
             mark = {"rollback": [str(one) for one in now]}
-            drafts = [_draft(Action.UNASSIGN, model.versions[one], stage, "", mark) for one in now if one not in back]
+            drafts = [draft_of(Action.UNASSIGN, model.versions[one], stage, "", mark) for one in now if one not in back]
             for one in back:
                 held = model.versions[one]
                 if ARCHIVED in held.stages and stage != ARCHIVED:
-                    drafts.append(_draft(Action.UNASSIGN, held, ARCHIVED))
+                    drafts.append(draft_of(Action.UNASSIGN, held, ARCHIVED))
                 if one not in now:
                     drafts.append(
-                        _draft(Action.ASSIGN, held, stage, check_text(message), mark | _evidence(rules, checks))
+                        draft_of(Action.ASSIGN, held, stage, check_text(message), mark | evidence(rules, checks))
                     )
             return _Plan(drafts, version.version, checks)
 
@@ -289,10 +306,10 @@ class Registrar:
         def decide(model: Model, rules: Authority) -> _Plan:
             if alias in rules.settings.registry.stages:
                 raise UsageError(f"{alias} is a stage, and no alias can be called that; choose another word")
-            version = _alive(model, model.find(which))
+            version = alive(model, model.find(which))
             if model.aliases.get(alias) == version.version:
                 raise UsageError(f"{name}@{version.version.short} is {alias} already; nothing is to be done")
-            return _Plan([_draft(Action.ALIAS, version, alias, check_text(message))], version.version)
+            return _Plan([draft_of(Action.ALIAS, version, alias, check_text(message))], version.version)
 
         return self._change(name, decide, share)
 
@@ -303,7 +320,7 @@ class Registrar:
                     f"model {name} has no alias {alias!r}{nearest(alias, model.aliases) if model.aliases else ''}"
                 )
             version = model.versions[model.aliases[alias]]
-            return _Plan([_draft(Action.UNALIAS, version, alias, check_text(message))], version.version)
+            return _Plan([draft_of(Action.UNALIAS, version, alias, check_text(message))], version.version)
 
         return self._change(name, decide, share)
 
@@ -315,8 +332,8 @@ class Registrar:
 
         def decide(model: Model, rules: Authority) -> _Plan:
             if stage is not None:
-                _stage_policy(rules, stage)
-            version = _alive(model, model.find(which))
+                stage_policy(rules, stage)
+            version = alive(model, model.find(which))
             called = f"{name}@{version.version.short}"
             if not who:
                 raise UsageError("an approval needs a name and an address; set git's user.name and user.email")
@@ -328,7 +345,7 @@ class Registrar:
                 )
             if any(one.email == who and one.place in (None, stage) for one in version.approvals):
                 raise UsageError(f"{who} has approved {called} already; nothing is to be done")
-            return _Plan([_draft(Action.APPROVE, version, stage, check_text(message))], version.version)
+            return _Plan([draft_of(Action.APPROVE, version, stage, check_text(message))], version.version)
 
         return self._change(name, decide, share)
 
@@ -340,21 +357,21 @@ class Registrar:
                 held = [f"{stage}: {', '.join(one.short for one in held)}" for stage, held in model.holders.items()]
                 if model.retired is not None:
                     raise UsageError(
-                        f"model {name} is deprecated already ({_who(model.retired)}); nothing is to be done"
+                        f"model {name} is deprecated already ({who_and_when(model.retired)}); nothing is to be done"
                     )
                 if [one for one in held if not one.startswith(f"{ARCHIVED}:")]:
                     raise UsageError(
                         f"model {name} is still in use ({'; '.join(held)}); 'gittrack model demote' comes first"
                     )
                 newest = list(model.versions.values())[-1]
-                draft = _draft(Action.RETIRE, newest, None, check_text(message))
+                draft = draft_of(Action.RETIRE, newest, None, check_text(message))
                 return _Plan([replace(draft, version=None)])
-            version = _alive(model, model.find(which))
+            version = alive(model, model.find(which))
             live = [one for one in version.stages if one != ARCHIVED]
             if live:
                 called = f"{name}@{version.version.short}"
                 raise UsageError(f"{called} is in {', '.join(live)}; 'gittrack model demote {called}' comes first")
-            return _Plan([_draft(Action.DEPRECATE, version, None, check_text(message))], version.version)
+            return _Plan([draft_of(Action.DEPRECATE, version, None, check_text(message))], version.version)
 
         return self._change(name, decide, share)
 
@@ -385,7 +402,7 @@ class Registrar:
         rules = authority(self.repository, remote or self.policy_remote(), ask=remote is not None)
         plan = decide(model, rules)
         if dry_run:
-            return Changed(model, _state(model, plan.version), (), None, plan.checks, tuple(notes))
+            return Changed(model, version_in(model, plan.version), (), None, plan.checks, tuple(notes))
         events = build(
             self.repository, model, plan.drafts, self.author, sign=rules.settings.registry.sign or self._signs()
         )
@@ -398,7 +415,7 @@ class Registrar:
         if remote is not None:
             mark_shared(self.repository, {name: (events[-1].number, events[-1].object)})
         after = fold(name, (*model.events, *events))
-        return Changed(after, _state(after, plan.version), events, remote, plan.checks, tuple(notes))
+        return Changed(after, version_in(after, plan.version), events, remote, plan.checks, tuple(notes))
 
     def _check_whole(self, registry: Registry, model: Model) -> None:
         """Nothing can follow on a sequence that is broken, or is not here."""
@@ -460,7 +477,7 @@ class Registrar:
         except RepositoryError:
             won = []
         first = [one for one in won if one.operation == won[0].operation] if won else []
-        by = f" ({'; '.join(subject(one) for one in first)}: {_who(first[0])})" if first else ""
+        by = f" ({'; '.join(subject(one) for one in first)}: {who_and_when(first[0])})" if first else ""
         mine = [one.place for one in events if one.action is Action.ASSIGN and one.place != ARCHIVED]
         placed = next((one for one in first if one.action is Action.ASSIGN and one.place in mine), None)
         again = f" with --expect {placed.version.short}" if placed is not None and placed.version is not None else ""
@@ -505,148 +522,3 @@ class Registrar:
             signers=rules.settings.registry.signers,
             signs=rules.settings.registry.sign,
         )
-
-
-# --- small judgements
-
-
-def _check_run(run: RunState) -> None:
-    if run.commit is None:
-        raise UsageError(f"run {run.name} is still active; register it when it is finished")
-    if run.deleted:
-        raise UsageError(f"run {run.name} is deleted; 'gittrack restore {run.id[:8]}' brings it back first")
-    if run.status is not Status.FINISHED:
-        raise UsageError(f"run {run.name} did not finish (it {_HOW[run.status]}), and a model comes from one that did")
-
-
-_HOW = {Status.FAILED: "failed", Status.KILLED: "was killed", Status.LOST: "was lost", Status.RUNNING: "is running"}
-
-
-def _choose(run: Run, model: str, artifact: str | None) -> Artifact:
-    """The artifact that is meant: the one named, that of the model's name, the only model, or the only one at all."""
-    if artifact is not None:
-        return run.artifact(artifact).artifact
-    found = run.artifacts
-    for alike in (
-        [one for one in found if one.name == model],
-        [one for one in found if one.kind == "model"],
-        list(found),
-    ):
-        if len({one.md5 for one in alike}) == 1:
-            return alike[-1]
-    if not found:
-        raise UsageError(f"run {run.name} has no artifact; 'gittrack artifact add {run.id[:8]} PATH' adds one")
-    raise AmbiguousRun(
-        f"run {run.name} has {len(found):,} artifacts; say which one is the model with --artifact",
-        [f"{one.called}  {one.kind or ''}  {one.md5[:12]}" for one in found],
-    )
-
-
-def is_of(version: VersionState, run: str, made: Artifact) -> bool:
-    said = version.registered.details.get("artifact")
-    return version.registered.run == run and isinstance(said, dict) and said.get("path") == made.path
-
-
-def _next(model: Model, bump: str | None = None) -> Version:
-    """The number after the highest one, whatever has become of that."""
-    return max(model.versions).bump(bump or "major") if model.versions else Version(1)
-
-
-def _shown(run: RunState, rules: Authority) -> str:
-    """The metrics that somebody has set a goal for, as far as they fit into a line."""
-    chosen = [key for key in run.metrics if rules.settings.goal(key) is not None]
-    return ", ".join(f"{key} {run.metrics[key]:.6g}" for key in sorted(chosen)[:3])
-
-
-def _without_empty(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in details.items() if value not in ({}, None, [])}
-
-
-def _stage_policy(rules: Authority, stage: str) -> StagePolicy:
-    stages = rules.settings.registry.stages
-    if stage not in stages:
-        raise UnknownModel(
-            f"there is no stage {stage!r}{nearest(stage, stages)}; registry.stages in .gittrack/config.yaml on {rules.branch} makes one"
-        )
-    return stages[stage]
-
-
-def _alive(model: Model, version: VersionState) -> VersionState:
-    ended = version.deprecated or model.retired
-    if ended is not None:
-        what = f"{model.name}@{version.version.short}" if version.deprecated else f"model {model.name}"
-        raise UsageError(f"{what} is deprecated ({_who(ended)}); choose another version")
-    return version
-
-
-def _check_expected(model: Model, stage: str, expect: str | None) -> None:
-    if expect is None:
-        return
-    now = model.holders.get(stage, ())
-    wanted = () if expect == NONE else (Version.parse(expect),)
-    if tuple(now) != wanted:
-        held = ", ".join(one.short for one in now) or "nobody"
-        last = next((one for one in reversed(model.events) if one.place == stage), None)
-        by = f" ({_who(last)})" if last is not None else ""
-        raise LostRace(
-            f"{held} is in {stage} of {model.name}{by}, not {expect}; nothing was changed; look before you go on"
-        )
-
-
-def _evidence(rules: Authority, checks: Sequence[Check]) -> dict[str, Any]:
-    """Which policy was looked at, and what each of its rules said."""
-    plain: dict[str, Any] = {"policy": {"branch": rules.branch, "commit": rules.commit}}
-    return plain | ({"checks": [one.to_dict() for one in checks]} if checks else {})
-
-
-def _displaced(model: Model, policy: StagePolicy, stage: str) -> list[Version]:
-    """Who makes room: as many as must, those that entered first."""
-    held = model.holders.get(stage, ())
-    return list(held[: len(held) - policy.holders + 1]) if policy.holders and len(held) >= policy.holders else []
-
-
-def _overridden(checks: tuple[Check, ...], policy: StagePolicy, override: str | None, what: str) -> tuple[Check, ...]:
-    failed = [one for one in checks if not one.ok]
-    if override is not None and not override.strip():
-        raise UsageError("an override needs a reason in words; it is for ever visible")
-    if override is not None and not policy.override:
-        raise PolicyRefused(
-            "this stage lets nobody pass over its rules; 'override: true' beside its policy on the default branch would",
-            check_lines(checks),
-        )
-    if not failed:
-        return checks
-    if override is None:
-        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        also = "; --override REASON passes over it, for everybody to see" if policy.override else ""
-        raise PolicyRefused(
-            f"the policy does not let {what}: {failed[0].rule}: {failed[0].said}{others}{also}", check_lines(checks)
-        )
-    return tuple(one if one.ok else replace(one, override=override.strip()) for one in checks)
-
-
-def check_lines(checks: Sequence[Check]) -> list[str]:
-    return [
-        f"{'ok' if one.ok else 'passed over' if one.override else 'no':11} {one.rule}: {one.said}" for one in checks
-    ]
-
-
-def _draft(
-    action: Action,
-    version: VersionState,
-    place: str | None,
-    message: str = "",
-    details: Mapping[str, Any] | None = None,
-) -> Draft:
-    registered = version.registered
-    return Draft(action, registered.commit, registered.run, version.version, place, message, details or {})
-
-
-def _state(model: Model, version: Version | None) -> VersionState | None:
-    return None if version is None else model.versions.get(version)
-
-
-def _who(event: Event) -> str:
-    """Who did it and when, for a sentence."""
-    when = dt.datetime.fromtimestamp(event.time, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{event.name}, {when}"

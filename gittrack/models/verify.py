@@ -93,15 +93,8 @@ class Chain:
         """What this version stands on: its registration, how it came into the stages that it holds, who approved it."""
         yield self._registered
         for stage in self.version.stages:
-            yield self._entry(stage)
+            yield self.model.entry(stage, self.version.version)
         yield from self.version.approvals
-
-    def _entry(self, stage: str) -> Event:
-        return next(
-            one
-            for one in reversed(self.model.events)
-            if one.action is Action.ASSIGN and one.place == stage and one.version == self.version.version
-        )
 
     def _signer(self) -> str:
         settings = self._rules.settings.registry
@@ -124,7 +117,7 @@ class Chain:
     def _policy(self) -> str:
         said = []
         for stage in self.version.stages:
-            event = self._entry(stage)
+            event = self.model.entry(stage, self.version.version)
             if stage == ARCHIVED and "checks" not in event.details and "policy" not in event.details:
                 # It made room for another one.
                 continue

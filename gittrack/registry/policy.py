@@ -13,7 +13,6 @@ from gittrack.domain.run import RunState
 from gittrack.git.tags import Checked
 from gittrack.registry.event import Event, address
 from gittrack.registry.state import Model, VersionState
-from gittrack.registry.tagname import Action
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -175,23 +174,14 @@ def judge_signature(found: Checked, signers: Sequence[str], email: str) -> tuple
 
 
 def _soak(rule: Rule, facts: Facts) -> tuple[bool, str]:
-    since = max((one.time for one in _entries(facts.model, facts.version)), default=None)
+    entries = (facts.model.entry(stage, facts.version.version) for stage in facts.version.stages)
+    since = max((one.time for one in entries), default=None)
     needed = _duration(rule.number)
     if since is None:
         return False, f"it is in no stage where it could have been tried for {needed}"
     if facts.now - since < rule.number:
         return False, f"it has been in {facts.version.stages[-1]} for {_duration(facts.now - since)} of {needed}"
     return True, f"it has been in {facts.version.stages[-1]} for {_duration(facts.now - since)}"
-
-
-def _entries(model: Model, version: VersionState) -> Iterator[Event]:
-    """When it entered the stages that it holds now."""
-    for stage in version.stages:
-        yield from [
-            one
-            for one in model.events
-            if one.action is Action.ASSIGN and one.place == stage and one.version == version.version
-        ][-1:]
 
 
 def _duration(seconds: float) -> str:

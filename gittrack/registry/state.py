@@ -94,6 +94,14 @@ class Model:
         names = [one.short for one in self.versions]
         return ", ".join(names[-8:]) + (f" and {len(names) - 8} older ones" if len(names) > 8 else "") or "none"
 
+    def entry(self, stage: str, version: Version) -> Event:
+        """The event by which a version that holds a stage entered it."""
+        return next(
+            one
+            for one in reversed(self.events)
+            if one.action is Action.ASSIGN and one.place == stage and one.version == version
+        )
+
     def before(self, stage: str) -> tuple[Version, ...]:
         """Who a rollback of a stage would bring back; empty when nobody was there before."""
         now = self.holders.get(stage, ())

@@ -165,7 +165,7 @@ def test_a_rule_that_did_not_hold_when_it_was_let_in(shop: Shop, monkeypatch: py
     shop.policy("[acc >= 0.9]")
     shop.registered("net", metrics=[0.5])
     # Somebody whose gittrack passes over it without a word.
-    monkeypatch.setattr("gittrack.models.registrar._overridden", lambda checks, *rest: checks)
+    monkeypatch.setattr("gittrack.models.registrar.pass_gate", lambda checks, *rest: checks)
     shop("promote", "digits@v1", "production")
     assert broken(shop) == ("policy", "acc >= 0.9: acc is 0.5")
     monkeypatch.setattr("gittrack.models.registrar.Registrar._checks", lambda *rest: ())
