@@ -69,10 +69,10 @@ def fetch_registry(repository: Repository, remote: str) -> Synced:
     raise AssertionError("unreachable")
 
 
-def _shared(repository: Repository) -> dict[str, int]:
+def _shared(marks: Iterable[str]) -> dict[str, int]:
     """By model the number of the newest event that any remote is known to have had: up to there nothing is ever taken back."""
     found = {}
-    for ref in repository.list_refs(SHARED):
+    for ref in marks:
         name, _, number = ref.removeprefix(SHARED).rpartition("/")
         if number.isdecimal():
             found[name.replace("=", "/")] = int(number)
@@ -92,13 +92,13 @@ def _mark_shared(repository: Repository, there: Mapping[str, str]) -> None:
 
 def mark_shared(repository: Repository, newest: Mapping[str, tuple[int, str]]) -> None:
     """Remember the newest shared event of models, by number and object; never an earlier one than before."""
-    known = _shared(repository)
     old = repository.list_refs(SHARED)
+    known = _shared(old)
     changes = []
     for model, (number, object_id) in newest.items():
         place = f"{SHARED}{model.replace('/', '=')}/"
         if number > known.get(model, 0):
-            changes.append(RefChange(f"{place}{number}", object_id, old.get(f"{place}{number}")))
+            changes.append(RefChange(f"{place}{number}", object_id, None))
             changes += [RefChange(ref, None, one) for ref, one in old.items() if ref.startswith(place)]
     if changes:
         with suppress(RefConflict):
@@ -136,7 +136,7 @@ def _take(
     changes = {ref: RefChange(ref, one, None) for ref, one in wanted.items() if ref not in here}
     theirs = _read(repository, (one for ref, one in wanted.items() if ref.startswith(SEQUENCE)))
     beaten: dict[str, int] = {}
-    shared = _shared(repository)
+    shared = _shared(repository.list_refs(SHARED))
     for ref, one in wanted.items():
         number = parse_sequence(ref)
         if ref not in here or number is None:

@@ -187,6 +187,9 @@ class Tracking(RuleBasedStateMachine):
             assert [one.problem for one in self.project.recover() if one.problem] == []
         else:
             self.repo.git(*what.split())
+            if what.startswith("repack"):
+                # git's own `gc` does this too; else its commit-graph names what was just dropped, and `git fsck` says so.
+                self.repo.git("commit-graph", "write", "--reachable")
 
     # --- what must hold
 
