@@ -12,7 +12,7 @@ from gittrack.domain.policy import ModelText
 from gittrack.errors import GittrackError
 from gittrack.registry.event import Event, event_json, subject
 from gittrack.registry.tagname import ARCHIVED
-from gittrack.report.numbers import ago, column, number, size
+from gittrack.report.numbers import ago, column, exact, number, size
 from gittrack.report.table import Column
 from gittrack.report.text import escape, escape_lines
 
@@ -153,7 +153,12 @@ def versions_table(models: Models, model: Model, settings: Settings) -> list[Col
         Column("stage", tuple(_standing(model, one) for one in rows), shrink=False),
         Column("alias", tuple(escape(", ".join(one.aliases)) for one in rows), rank=1),
         *(
-            Column(escape(key), tuple(column([one.get(key) for one in metrics])), align="point")
+            Column(
+                escape(key),
+                tuple(column([one.get(key) for one in metrics])),
+                tuple("" if key not in one else exact(one[key]) for one in metrics),
+                align="point",
+            )
             for key in _shown(metrics, settings)
         ),
         Column("run", tuple("not here" if run is None else escape(run.name) for run in runs)),
@@ -272,7 +277,10 @@ def _check_lines(event: Event) -> Iterator[str]:
 
 def standing_lines(console: Console, models: Models, model: Model, moment: float) -> Iterator[str]:
     """Who held what at a moment, and on what evidence."""
-    yield console.style(f"{escape(model.name)} at {_when(moment)} UTC", "strong") + f", after {model.number:,} events"
+    yield (
+        console.style(f"{escape(model.name)} at {_when(moment)} UTC", "strong")
+        + f", after {model.number:,} {'event' if model.number == 1 else 'events'}"
+    )
     if not model.holders and not model.aliases:
         yield "nothing was in any stage" if model.versions else "it did not exist"
     for stage, held in model.holders.items():

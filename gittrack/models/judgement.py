@@ -80,7 +80,8 @@ def stage_policy(rules: Authority, stage: str) -> StagePolicy:
     stages = rules.settings.registry.stages
     if stage not in stages:
         raise UnknownModel(
-            f"there is no stage {stage!r}{nearest(stage, stages)}; registry.stages in .gittrack/config.yaml on {rules.branch} makes one"
+            f"there is no stage {stage!r}{nearest(stage, stages)} (registry.stages in .gittrack/config.yaml on {rules.branch} makes a "
+            "new one)"
         )
     return stages[stage]
 

@@ -220,7 +220,7 @@ class Registrar:
             if not dry_run or override is not None:
                 checks = pass_gate(checks, policy, override, f"{called} into {stage}")
             details = evidence(rules, checks)
-            if override is not None:
+            if override is not None and any(one.override for one in checks):
                 details["override"] = check_text(override)
             leaving = displaced(model, policy, stage)
             moved = [] if keep else list(version.stages)
@@ -280,9 +280,10 @@ class Registrar:
             check_expected(model, stage, expect)
             now = model.holders.get(stage, ())
             version = alive(model, model.versions[back[-1]])
-            people = replace(policy, rules=tuple(one for one in policy.rules if one.demand is Demand.PEOPLE))
+            asked = tuple(one for one in policy.rules if one.demand is Demand.PEOPLE)
+            people = replace(policy, override=False, rules=asked)
             checks = pass_gate(
-                self._checks(people, model, version, stage, rules), policy, None, f"a rollback of {stage}"
+                self._checks(people, model, version, stage, rules), people, None, f"a rollback of {stage}"
             )
             mark = {"rollback": [str(one) for one in now]}
             drafts = [draft_of(Action.UNASSIGN, model.versions[one], stage, "", mark) for one in now if one not in back]

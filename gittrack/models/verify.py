@@ -87,7 +87,8 @@ class Chain:
         for one in self.registry.findings:
             if one.model == self.model.name:
                 raise _Broken(f"{one.ref}: {one.reason}")
-        return f"{len(self.model.events)} events, each where it says, in one unbroken sequence"
+        count = len(self.model.events)
+        return f"{count:,} {'event' if count == 1 else 'events'}, each where it says, in one unbroken sequence"
 
     def _counting(self) -> Iterator[Event]:
         """What this version stands on: its registration, how it came into the stages that it holds, who approved it."""

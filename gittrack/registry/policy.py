@@ -13,6 +13,7 @@ from gittrack.domain.run import RunState
 from gittrack.git.tags import Checked
 from gittrack.registry.event import Event, address
 from gittrack.registry.state import Model, VersionState
+from gittrack.registry.tagname import ARCHIVED
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -174,14 +175,16 @@ def judge_signature(found: Checked, signers: Sequence[str], email: str) -> tuple
 
 
 def _soak(rule: Rule, facts: Facts) -> tuple[bool, str]:
-    entries = (facts.model.entry(stage, facts.version.version) for stage in facts.version.stages)
-    since = max((one.time for one in entries), default=None)
+    # Nobody tries what is archived.
+    tried = [stage for stage in facts.version.stages if stage != ARCHIVED]
+    entries = [(facts.model.entry(stage, facts.version.version).time, stage) for stage in tried]
     needed = _duration(rule.number)
-    if since is None:
+    if not entries:
         return False, f"it is in no stage where it could have been tried for {needed}"
+    since, stage = max(entries)
     if facts.now - since < rule.number:
-        return False, f"it has been in {facts.version.stages[-1]} for {_duration(facts.now - since)} of {needed}"
-    return True, f"it has been in {facts.version.stages[-1]} for {_duration(facts.now - since)}"
+        return False, f"it has been in {stage} for {_duration(facts.now - since)} of {needed}"
+    return True, f"it has been in {stage} for {_duration(facts.now - since)}"
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from gittrack.errors import InvalidName, UnknownModel, UsageError
 from gittrack.models.registrar import Share
-from tests.models.conftest import Shop
+from tests.models.conftest import Shop, become
 
 
 def stages(shop: Shop) -> dict[str, list[str]]:
@@ -76,6 +76,8 @@ def test_a_version_never_changes(shop: Shop) -> None:
 def test_a_run_that_can_be_no_model(shop: Shop) -> None:
     shop.trained("crashed", status="failed")
     assert "did not finish (it failed)" in shop.error("model", "register", "digits", "crashed", code=2)
+    shop.trained("stopped", status="killed")
+    assert "did not finish (it was killed)" in shop.error("model", "register", "digits", "stopped", code=2)
     shop.trained("gone")
     shop("rm", "gone")
     assert "is deleted; 'gittrack restore" in shop.error("model", "register", "digits", "gone", code=1)
@@ -128,6 +130,44 @@ def test_bytes_that_nobody_has_make_no_version(shop: Shop) -> None:
         path.unlink()
     said = shop.error("model", "register", "digits", "net", code=1)
     assert "the bytes of digits of run net are not here, and" in said
+
+
+def test_a_folder_and_what_was_added_later_become_versions(shop: Shop, tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    folder.mkdir()
+    for name in ("config", "weights"):
+        (folder / name).write_text(name)
+    with shop.project.start_run("folder", console=False) as run:
+        run.log_artifact(folder, name="net", kind="model")
+    shop("model", "register", "digits", "folder")
+    shop("model", "get", "digits@v1", "-o", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "net" / "weights").read_text() == "weights"
+    shop.run("bare")
+    (tmp_path / "late.bin").write_text("late")
+    shop("artifact", "add", "bare", str(tmp_path / "late.bin"))
+    shop("model", "register", "digits", "bare")
+    assert shop.project.models.version("digits@v2").path().read_text() == "late"
+    for version in ("v1", "v2"):
+        shop("model", "verify", f"digits@{version}")
+
+
+def test_one_run_can_be_a_version_of_several_models(shop: Shop) -> None:
+    shop.trained("net", artifact="weights")
+    for name in ("digits/small", "digits", "small-digits"):
+        shop("model", "register", name, "net")
+        assert shop("model", "verify", f"{name}@v1").exit_code == 0
+    shop("promote", "digits/small@v1", "production")
+    stood = {one["name"]: one["stages"] for one in shop.json("model", "ls")}
+    assert stood == {"digits/small": {"production": ["v1.0.0"]}, "digits": {}, "small-digits": {}}
+
+
+def test_a_pipeline_that_is_no_yaml_stands_in_nobodys_way(shop: Shop) -> None:
+    shop.repo.write("dvc.yaml", "stages: [\n")
+    shop.repo.commit()
+    shop.trained("net", artifact="weights")
+    shop("model", "register", "digits", "net")
+    assert shop.repo.git("show", "digits@v1.0.0^{commit}:dvc.yaml") == "stages: ["
+    shop("model", "verify", "digits@v1")
 
 
 @pytest.mark.parametrize("name", ["", "my model", "a.b", "-a", "a@v1", "a//b", "ä", "x" * 101, "a#b"])
@@ -200,11 +240,39 @@ def test_rolling_back_again_goes_further_back(shop: Shop) -> None:
     assert shop("model", "rollback", "digits", "production", code=2).stdout == ""
 
 
+def test_rolling_back_twice_where_the_displaced_are_archived(shop: Shop) -> None:
+    shop.settings("registry: {stages: {production: {archive: true}}}")
+    shop.registered("one", "two", "three")
+    for version in ("v1", "v2", "v3"):
+        shop("promote", f"digits@{version}", "production")
+    assert shop.out("model", "rollback", "digits", "production", "-m", "Too slow").splitlines() == [
+        "digits v3 leaves production",
+        "digits v2 leaves archived",
+        "digits v2 -> production (rolled back)",
+    ]
+    shop("model", "rollback", "digits", "production")
+    assert stages(shop) == {"production": ["v1.0.0"]}
+    shop("model", "verify", "digits@production")
+
+
+def test_a_rollback_passes_over_the_deprecated_and_fills_an_empty_stage(shop: Shop) -> None:
+    shop.registered("one", "two", "three")
+    for version in ("v1", "v2", "v3"):
+        shop("promote", f"digits@{version}", "production")
+    shop("model", "deprecate", "digits@v2")
+    shop("model", "rollback", "digits", "production")
+    assert stages(shop) == {"production": ["v1.0.0"]}
+    shop("model", "demote", "digits@production")
+    shop("model", "rollback", "digits", "production")
+    assert stages(shop) == {"production": ["v1.0.0"]}
+
+
 def test_only_if_it_is_as_expected(shop: Shop) -> None:
     shop.registered("one", "two")
     shop("promote", "digits@v1", "production", "--expect", "none")
     said = shop.error("promote", "digits@v2", "production", "--expect", "none", code=1)
     assert "v1 is in production of digits (Test Author, " in said
+    assert "'banana' is no version" in shop.error("promote", "digits@v2", "production", "--expect", "banana", code=2)
     shop("promote", "digits@v2", "production", "--expect", "v1")
     assert "v2 is in production" in shop.error("model", "rollback", "digits", "production", "--expect", "1.0.0", code=1)
     shop("model", "rollback", "digits", "production", "--expect", "v2")
@@ -229,6 +297,26 @@ def test_aliases_move(shop: Shop) -> None:
     assert "has no version, stage or alias 'champion'" in shop.error("model", "show", "digits@champion", code=1)
 
 
+def test_nobody_approves_what_they_made_and_nobody_twice(shop: Shop) -> None:
+    become(shop.repo, "Jane")
+    shop.trained("net")
+    become(shop.repo, "Joe")
+    shop("model", "register", "digits", "net")
+    own = "and nobody approves their own work; ask somebody else"
+    assert f"joe@example.org registered digits@v1, {own}" in shop.error("model", "approve", "digits@v1", code=2)
+    become(shop.repo, "Jane")
+    assert f"jane@example.org made the run of digits@v1, {own}" in shop.error("model", "approve", "digits@v1", code=2)
+    become(shop.repo, "Kim")
+    assert "did you mean staging" in shop.error("model", "approve", "digits@v1", "--stage", "stagin", code=1)
+    shop("model", "approve", "digits@v1", "--stage", "staging")
+    shop("model", "approve", "digits@v1")
+    assert "kim@example.org has approved digits@v1 already" in shop.error(
+        "model", "approve", "digits@v1", "--stage", "production", code=2
+    )
+    approved = shop.json("model", "show", "digits@v1")["approvals"]
+    assert approved == [{"author": "Kim <kim@example.org>", "stage": one} for one in ("staging", None)]
+
+
 def test_what_is_deprecated_is_taken_by_no_stage(shop: Shop) -> None:
     shop.registered("one", "two")
     shop("promote", "digits@v1", "staging")
@@ -244,6 +332,19 @@ def test_what_is_deprecated_is_taken_by_no_stage(shop: Shop) -> None:
     assert shop.project.models.version("digits@v2").deprecated
 
 
+def test_what_has_ended_ends_once_and_may_lie_in_the_archive(shop: Shop) -> None:
+    shop.registered("one", "two")
+    shop("promote", "digits@v1", "archived")
+    shop("model", "deprecate", "digits@v1", "-m", "Too old")
+    assert "digits@v1 is deprecated (Test Author, " in shop.error("model", "deprecate", "digits@v1", code=2)
+    assert shop.project.models.version("digits@latest").version == "v2.0.0"
+    shop("model", "deprecate", "digits")
+    assert "model digits is deprecated already (Test Author, " in shop.error("model", "deprecate", "digits", code=2)
+    assert "digits is deprecated as a whole" in shop("model", "show", "digits").stderr
+    # It can still be looked at.
+    shop("model", "verify", "digits@v1")
+
+
 def test_a_clock_that_runs_backwards_changes_no_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.registered("one", "two")
     shop("promote", "digits@v1", "production")
@@ -257,6 +358,18 @@ def test_a_clock_that_runs_backwards_changes_no_order(shop: Shop, monkeypatch: p
 
 
 # --- looking
+
+
+def test_a_version_is_a_run_wherever_runs_are_named(shop: Shop) -> None:
+    for name, rate in {"one": 0.1, "two": 0.2}.items():
+        shop.trained(name, {"acc": rate}, params={"lr": rate})
+        shop("model", "register", "digits", name)
+    shop("promote", "digits@v1", "production")
+    assert shop.out("show", "digits@v2", "metrics.acc") == "0.2\n"
+    assert shop.json("show", "digits@production")["name"] == "one"
+    assert shop.json("diff", "digits@v1", "digits@v2") == shop.json("diff", "one", "two")
+    assert "model digits has no version v9; it has v1, v2" in shop.error("diff", "digits@v1", "digits@v9", code=1)
+    assert "there is no run 'digit@v1'" in shop.error("show", "digit@v1", code=1)
 
 
 def test_what_is_not_there_is_answered_with_what_is(shop: Shop) -> None:

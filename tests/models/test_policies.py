@@ -218,3 +218,92 @@ def test_a_rollback_asks_only_who(shop: Shop) -> None:
     become(shop.repo, "Jane")
     shop("model", "rollback", "digits", "production")
     assert shop.json("model", "show", "digits")["stages"] == {"production": ["v1.0.0"]}
+
+
+def test_a_rollback_that_is_refused_offers_no_way_that_it_has_not(shop: Shop) -> None:
+    shop.registered("one", "two")
+    for version in ("v1", "v2"):
+        let_in(shop, version)
+    shop.settings("registry: {stages: {production: {override: true, policy: [{people: [jane@example.org]}]}}}")
+    said = shop.error("model", "rollback", "digits", "production", code=4)
+    assert "author@example.org may not; jane@example.org may" in said
+    assert "--override" not in said
+
+
+def test_an_override_that_was_not_needed_is_none(shop: Shop) -> None:
+    shop.settings("registry: {stages: {production: {override: true, policy: [acc >= 0.1]}}}")
+    shop.registered("net", metrics=[0.5])
+    (event,) = shop.json("promote", "digits@v1", "production", "--override", "To be sure")["events"]
+    assert "override" not in event["details"]
+    assert "passed over" not in shop.out("model", "history", "digits")
+
+
+def test_an_override_names_each_rule_that_it_passes_over(shop: Shop) -> None:
+    shop.settings("registry: {stages: {production: {override: true, policy: [acc >= 0.9, clean, loss < 1]}}}")
+    shop.registered("net", metrics=[0.5])
+    assert "acc is 0.5 (and 1 more); --override REASON" in shop.error("promote", "digits@v1", "production", code=4)
+    before = shop.repo.git("for-each-ref")
+    tried = shop.json("promote", "digits@v1", "production", "--override", "a fire", "--dry-run")
+    assert (tried["events"], shop.repo.git("for-each-ref")) == ([], before)
+    done = shop.json("promote", "digits@v1", "production", "--override", "a fire")
+    assert done["checks"] == tried["checks"] == done["events"][0]["details"]["checks"]
+    assert [one.get("override") for one in done["checks"]] == ["a fire", None, "a fire"]
+    assert done["events"][0]["details"]["override"] == "a fire"
+    assert "passed over the rules: a fire" in shop.out("model", "history", "digits", "--at", "2100-01-01")
+
+
+def test_better_than_what_cannot_be_compared(shop: Shop) -> None:
+    shop.policy("[{better: acc}]", "metrics: {goals: {acc: max}}")
+    shop.registered("held", "no number", metrics=[0.5, float("nan")])
+    shop.registered("silent")
+    let_in(shop)
+    assert refused(shop, "v2", "better: acc") == "acc is nan against 0.5 of v1"
+    assert refused(shop, "v3", "better: acc") == "run silent has no metric 'acc'"
+
+
+def test_two_repeats_of_one_configuration_are_compared_as_two_runs(shop: Shop) -> None:
+    shop.policy("[{better: acc}]", "metrics: {goals: {acc: max}}")
+    for seed, value in enumerate((0.5, 0.6, 0.4)):
+        shop.trained(f"seed-{seed}", {"acc": value}, params={"seed": seed})
+        shop("model", "register", "digits", f"seed-{seed}")
+    let_in(shop)
+    assert refused(shop, "v3", "better: acc") == "acc is 0.4 against 0.5 of v1"
+    assert "acc is 0.6 against 0.5 of v1; with one run of either" in let_in(shop, "v2")
+
+
+def test_nobody_tries_what_is_archived(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.settings("registry: {stages: {shadow: {}, production: {policy: [{soak: 2d}]}}}")
+    shop.registered("archived", "tried")
+    shop("promote", "digits@v1", "shadow")
+    shop("promote", "digits@v1", "archived")
+    shop("promote", "digits@v2", "staging")
+    shop("promote", "digits@v2", "shadow", "--keep")
+    later = time.time() + 3 * 86_400
+    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
+    assert refused(shop, "v1", "soak: 2d") == "it is in no stage where it could have been tried for 2 days"
+    assert "it has been in shadow for 3 days" in let_in(shop, "v2")
+
+
+def test_a_command_without_a_word(shop: Shop) -> None:
+    shop.policy("[{run: exit 7}]")
+    shop.registered("net")
+    assert refused(shop, "v1", "run: exit 7") == "it exits with 7"
+
+
+def test_what_the_commit_of_a_run_says_counts_for_nothing(shop: Shop) -> None:
+    shop.policy("[]")
+    shop.registered("net", metrics=[0.5])
+    shop.policy("[acc >= 0.9]")
+    assert "policy: []" in shop.repo.git("show", "digits@v1.0.0:.gittrack/config.yaml")
+    assert refused(shop, "v1", "acc >= 0.9") == "acc is 0.5"
+
+
+def test_a_policy_that_cannot_be_read_lets_nothing_in(shop: Shop) -> None:
+    shop.registered("net")
+    shop.repo.git("branch", "mine")
+    shop.policy("[claen]")
+    shop.repo.git("checkout", "--quiet", "mine")
+    said = shop.error("promote", "digits@v1", "staging", code=2)
+    assert "on the default branch (main), which says what a stage demands, .gittrack/config.yaml:1:" in said
+    assert "did you mean clean?" in said
+    assert "digits" in shop.out("model", "ls")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,79 @@ def _with_folder(shop: Shop, tree: str, commit: str) -> str:
     """The entries of a tree, and those that the run has beside its code."""
     ours = [one for one in shop.repo.git("ls-tree", commit).splitlines() if one.endswith(("\t.gittrack", "\tdvc.yaml"))]
     return "\n".join([*ours, *shop.repo.git("ls-tree", tree).splitlines()]) + "\n"
+
+
+def test_what_held_once_holds_for_ever(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.policy(
+        "[clean, pushed, acc >= 0.5, {from: staging}, {people: jane@example.org}, {approvals: 1}, {soak: 1h}, {run: exit 0}]"
+    )
+    become(shop.repo, "Jane")
+    shop.registered("net", metrics=[0.9])
+    shop("promote", "digits@v1", "staging")
+    become(shop.repo, "Joe")
+    shop("model", "approve", "digits@v1")
+    become(shop.repo, "Jane")
+    later = time.time() + 7200
+    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
+    shop("promote", "digits@v1", "production")
+    # Since then the version left staging, the policy became another one, and somebody else looks.
+    shop.policy("[acc >= 0.99]")
+    become(shop.repo, "Eve")
+    monkeypatch.undo()
+    monkeypatch.chdir(shop.repo.path)
+    assert "production: 8 rules hold" in shop.out("model", "verify", "digits@v1")
+
+
+def test_swapped_bytes_outside_of_dvcs_cache(shop: Shop) -> None:
+    shop.trained("net", data=b"x" * 100_000)
+    shop("model", "register", "digits", "net")
+    shop("model", "verify", "digits@v1")
+    made = shop.project.models.version("digits@v1").artifact
+    (place,) = (shop.repo.path / ".git" / "gittrack").rglob(made.md5[2:])
+    place.chmod(0o644)
+    place.write_bytes(b"y" * 100_000)
+    word, said = broken(shop)
+    assert word == "data"
+    assert "are not those that were registered" in said
+
+
+@pytest.mark.parametrize("how", ["gone", "another"])
+def test_an_approval_that_was_taken_away_or_replaced(shop: Shop, how: str) -> None:
+    become(shop.repo, "Jane")
+    shop.registered("net", "other")
+    become(shop.repo, "Joe")
+    shop("model", "approve", "digits@v1")
+    shop("model", "alias", "set", "digits@v1", "champion")
+    ref = "refs/gittrack/seq/digits/3"
+    if how == "gone":
+        shop.repo.git("update-ref", "-d", ref)
+        assert broken(shop) == ("tag", "refs/gittrack/seq/digits/4: event 3 of digits is missing before it")
+    else:
+        shop.repo.git("update-ref", ref, shop.repo.git("rev-parse", "refs/gittrack/seq/digits/4"))
+        assert broken(shop) == ("tag", f"{ref}: it holds event 4 of digits: somebody moved it")
+
+
+def test_an_override_that_the_policy_did_not_allow(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.policy("[acc >= 0.9]")
+    shop.registered("net", metrics=[0.5])
+    # Somebody whose gittrack takes any reason.
+    monkeypatch.setattr(
+        "gittrack.models.registrar.pass_gate",
+        lambda checks, *rest: tuple(replace(one, override="I say so") for one in checks),
+    )
+    shop("promote", "digits@v1", "production")
+    passed = "Test Author <author@example.org> passed over 'acc >= 0.9', which that policy lets nobody do"
+    assert broken(shop) == ("policy", passed)
+
+
+def test_a_run_of_which_the_objects_are_gone(shop: Shop) -> None:
+    run = shop.trained("net", artifact="weights")
+    shop("model", "register", "digits", "net")
+    commit = str(shop.project.get_run("net").commit)
+    ref = next(one for one in shop.repo.git("for-each-ref", "--format=%(refname)").splitlines() if one.endswith(run))
+    shop.repo.git("update-ref", "-d", ref)
+    # The tag's own commit still leads to it.
+    assert shop.json("model", "verify", "digits@v1")["ok"]
+    (shop.repo.path / ".git" / "objects" / commit[:2] / commit[2:]).unlink()
+    registered = shop.project.models.get("digits").events[0].commit
+    assert broken(shop) == ("run", f"commit {registered[:12]}, which the tag names, is no run and stands on none")
