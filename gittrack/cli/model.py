@@ -397,7 +397,7 @@ def show(app: App, version: str) -> None:
 @model.command(short_help="all that happened to a model, or how it stood once")
 @_model
 @click.option(
-    "--at", metavar="DATE", help="How it stood then (2026-03-01, 2026-03-01T12:00, -7d), and on what evidence."
+    "--at", metavar="DATE", help="How it stood then (2026-03-01, 2026-03-01T12:00, -7d, now), and on what evidence."
 )
 @click.option("-n", "--limit", type=click.IntRange(0), default=0, help="The newest N events only.")
 @table_options

@@ -109,7 +109,6 @@ def standing_json(models: Models, model: Model, moment: float) -> dict[str, Any]
 
 def models_table(models: Iterable[Model]) -> list[Column]:
     rows = list(models)
-    now = time.time()
     last = [one.events[-1] for one in rows]
     return [
         Column("model", tuple(escape(one.name) for one in rows), shrink=False),
@@ -119,13 +118,14 @@ def models_table(models: Iterable[Model]) -> list[Column]:
         Column("aliases", tuple(_aliases(one) for one in rows), rank=1),
         Column("last change", tuple(escape(subject(one)) for one in last), rank=2),
         Column("by", tuple(escape(one.name) for one in last), rank=2),
-        Column(
-            "age",
-            tuple(ago(now - one.time) for one in last),
-            tuple(str(round(now - one.time)) for one in last),
-            align="right",
-        ),
+        _ages(last),
     ]
+
+
+def _ages(events: Sequence[Event], rank: int = 0) -> Column:
+    now = time.time()
+    passed = [now - one.time for one in events]
+    return Column("age", tuple(map(ago, passed)), tuple(str(round(one)) for one in passed), align="right", rank=rank)
 
 
 def _held(model: Model) -> str:
@@ -144,7 +144,6 @@ def _aliases(model: Model) -> str:
 def versions_table(models: Models, model: Model, settings: Settings) -> list[Column]:
     """Newest first, with the metrics that have a goal, or else those that all have, side by side."""
     rows = list(model.versions.values())[::-1]
-    now = time.time()
     runs = [_run(models, one) for one in rows]
     metrics = [dict(run.metrics) if run is not None else {} for run in runs]
     registered = [one.registered for one in rows]
@@ -163,13 +162,7 @@ def versions_table(models: Models, model: Model, settings: Settings) -> list[Col
         ),
         Column("run", tuple("not here" if run is None else escape(run.name) for run in runs)),
         Column("registered by", tuple(escape(one.name) for one in registered), rank=2),
-        Column(
-            "age",
-            tuple(ago(now - one.time) for one in registered),
-            tuple(str(round(now - one.time)) for one in registered),
-            align="right",
-            rank=1,
-        ),
+        _ages(registered, rank=1),
         Column("why", tuple(escape(one.message.partition("\n")[0]) for one in registered), rank=3),
     ]
 

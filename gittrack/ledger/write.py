@@ -139,16 +139,17 @@ def _run_tree(
         files = {**files, layout.IGNORE: found[users_own].rstrip(b"\n") + b"\n" + files[layout.IGNORE]}
     folder = batch.folder({path: batch.blob(data) for path, data in files.items()}, base=ours)
     if artifacts:
-        root = _declaring(batch, root, found.get(pipeline), artifacts)
+        root = declaring(batch, root, found.get(pipeline), artifacts)
     return batch.graft(root, layout.FOLDER, folder)
 
 
-def _declaring(
+def declaring(
     batch: ObjectBatch,
     root: list[tuple[bytes, int, str]],
     pipeline: bytes | None,
     artifacts: Mapping[str, Mapping[str, str]],
 ) -> list[tuple[bytes, int, str]]:
+    """The entries of a root tree with artifacts in its `dvc.yaml`, whose text is `pipeline`; as they were where nothing goes in."""
     name = dvcyaml.NAME.encode("ascii")
     others = [one for one in root if one[0] != name]
     if pipeline is None and len(others) < len(root):

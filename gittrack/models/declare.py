@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.version import Version
-from gittrack.git.objects import REGULAR, ObjectBatch, Signature, parse_tree
+from gittrack.git.objects import ObjectBatch, Signature, read_tree
 from gittrack.git.repository import Repository
 from gittrack.ledger import dvcyaml
+from gittrack.ledger.write import declaring
 
 
 def declares(repository: Repository, commit: str, model: str, artifact: Artifact) -> bool:
@@ -19,15 +20,9 @@ def declaring_commit(
     repository: Repository, commit: str, model: str, version: Version, artifact: Artifact, author: Signature
 ) -> str:
     """Write a commit whose parent is `commit` and whose tree has that in its `dvc.yaml`, if anything can be put there."""
-    name = dvcyaml.NAME.encode("ascii")
-    data = next(data for _, _, data in repository.read_objects([f"{commit}^{{tree}}"]))
-    root = parse_tree(data, repository.object_format)
-    text = _pipeline(repository, commit)
     batch = ObjectBatch(repository)
-    others = [one for one in root if one[0] != name]
-    if text is not None or len(others) == len(root):
-        text = dvcyaml.with_artifacts(text or b"", {model: dvcyaml.entry(artifact)})
-    entries = root if text is None else [*others, (name, REGULAR, batch.blob(text))]
+    root = read_tree(repository, commit)
+    entries = declaring(batch, root, _pipeline(repository, commit), {model: dvcyaml.entry(artifact)})
     made = batch.commit(
         tree=batch.folder({}, base=entries),
         parents=[commit],

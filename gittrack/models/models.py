@@ -137,7 +137,7 @@ class Models:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Name and what follows the `@`; a version of GTO's tags may hold a `#` behind it, which is none of a name's."""
+    """Name and what follows the `@`, which may be nothing."""
     name, _, which = text.partition("@")
     if not name:
         raise UsageError(f"{text!r} names no model; write it as NAME@v3 or NAME@production")

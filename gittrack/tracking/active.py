@@ -303,7 +303,6 @@ class ActiveRun:
                 self.folder.write_last_word(_short_frame(end))
                 self.warn(f"{self._journal.waiting} records of the run could not be written and are lost")
             self.commit = self._seal(self)
-            self.after_seal()
         except RunBusy:
             _left_behind.append(self)
             self.warn("another process still logs to the run; it is recorded when that has ended")
@@ -320,7 +319,16 @@ class ActiveRun:
             _alive.pop((self.id, id(self)), None)
         if self.commit is None:
             self._resign()
+        else:
+            self._follow()
         return self.commit
+
+    def _follow(self) -> None:
+        """What happens when the run is in git; whatever goes wrong, the run is recorded, and training goes on."""
+        try:
+            self.after_seal()
+        except Exception as problem:
+            self.warn(f"what the run asked to be registered may not be ({type(problem).__name__}: {problem})")
 
     def abandon(self) -> None:
         """Forget the run as if it had never been started in this process."""
@@ -484,4 +492,4 @@ def finish_at_exit() -> None:
         # By now the children are gone as a rule; if not, the next command records the run.
         with contextlib.suppress(GittrackError, OSError):
             run.commit = run._seal(run)
-            run.after_seal()
+            run._follow()

@@ -348,6 +348,7 @@ def test_what_has_ended_ends_once_and_may_lie_in_the_archive(shop: Shop) -> None
 def test_a_clock_that_runs_backwards_changes_no_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.registered("one", "two")
     shop("promote", "digits@v1", "production")
+    # The clock of this machine, set back by years: nothing else of the product is replaced.
     monkeypatch.setattr("gittrack.capture.code.time.time", lambda: 1_000_000_000.0)
     shop("promote", "digits@v2", "production")
     events = shop.json("model", "history", "digits")

@@ -102,6 +102,7 @@ def test_a_dry_run_tells_a_program_and_its_exit_code(shop: Shop) -> None:
 
 def test_how_it_stood(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1_772_366_400.0]
+    # So that what was true on a day can be asked for without waiting for days.
     monkeypatch.setattr("gittrack.capture.code.time.time", lambda: clock[0])
     shop.trained("net", {"acc": 0.5})
 
@@ -266,5 +267,6 @@ def test_names_are_completed_with_what_may_follow(shop: Shop) -> None:
 def test_an_age_is_that_of_the_last_change(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.registered("net")
     later = time.time() + 3 * 86_400
+    # Three days pass.
     monkeypatch.setattr("gittrack.cli.model_views.time.time", lambda: later)
     assert "3d ago" in shop.out("model", "ls")

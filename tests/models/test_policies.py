@@ -156,6 +156,7 @@ def test_soak(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(shop, "v1", "soak: 2d") == "it is in no stage where it could have been tried for 2 days"
     shop("promote", "digits@v1", "staging")
     assert re.fullmatch(r"it has been in staging for \S+ minutes of 2 days", refused(shop, "v1", "soak: 2d"))
+    # Two and a half days pass.
     later = time.time() + 2.5 * 86_400
     monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
     assert "it has been in staging for 2.5 days" in let_in(shop)
@@ -171,6 +172,13 @@ def test_a_command_of_the_default_branch(shop: Shop) -> None:
     shop.repo.commit()
     assert "run: sh smoke.sh: it exits with 0" in let_in(shop)
     assert shop.repo.git("worktree", "list").count("\n") == 0
+
+
+def test_a_command_may_ask_gittrack(shop: Shop) -> None:
+    shop.repo.write("ask.sh", 'python -m gittrack model show "$GITTRACK_MODEL@$GITTRACK_MODEL_VERSION"\n')
+    shop.policy("[{run: sh ask.sh}]")
+    shop.registered("net")
+    assert "run: sh ask.sh: it exits with 0" in let_in(shop)
 
 
 def test_what_the_default_branch_says_counts(shop: Shop) -> None:
@@ -278,6 +286,7 @@ def test_nobody_tries_what_is_archived(shop: Shop, monkeypatch: pytest.MonkeyPat
     shop("promote", "digits@v1", "archived")
     shop("promote", "digits@v2", "staging")
     shop("promote", "digits@v2", "shadow", "--keep")
+    # Three days pass.
     later = time.time() + 3 * 86_400
     monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
     assert refused(shop, "v1", "soak: 2d") == "it is in no stage where it could have been tried for 2 days"

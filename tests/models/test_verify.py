@@ -215,6 +215,7 @@ def test_what_held_once_holds_for_ever(shop: Shop, monkeypatch: pytest.MonkeyPat
     become(shop.repo, "Joe")
     shop("model", "approve", "digits@v1")
     become(shop.repo, "Jane")
+    # Two hours pass.
     later = time.time() + 7200
     monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
     shop("promote", "digits@v1", "production")

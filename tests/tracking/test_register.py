@@ -90,6 +90,16 @@ def test_what_cannot_be_registered_is_told_and_left(
     assert Wishes(project.repo).noted == ()
 
 
+def test_whatever_goes_wrong_afterwards_the_run_is_recorded(
+    project: Project, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = project.start_run(console=False)
+    run.after_seal = lambda: 1 / 0  # type: ignore[assignment]
+    assert run.finish() is not None
+    assert "could not be recorded" not in caplog.text
+    assert "may not be (ZeroDivisionError" in caplog.text
+
+
 def test_a_wish_that_was_left_is_fulfilled_once(project: Project, tmp_path: Path) -> None:
     with project.start_run(console=False) as run:
         run.log_artifact(model(tmp_path), register="digits")
