@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from gittrack.ledger.notes import Relay
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage, read_lines
 from gittrack.share import Clone, Named, Unsent
+from gittrack.values import dataclass, field
 
 FORMAT = 1
 _MANIFEST, _RUNS, _OBJECTS = "manifest.json", "runs.bundle", "files/md5/"

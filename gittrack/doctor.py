@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from gittrack.ledger import layout
 from gittrack.pointers.hidden import hidden_by_dvc, hidden_by_git
 from gittrack.pointers.setup import has_dvc
 from gittrack.tracking.places import all_folders, live_folder, spare_folder
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.project import Project

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +18,7 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.run import Run, Runs
 from gittrack.settings import Settings, load_settings
+from gittrack.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from gittrack.bundle import Applied, Bundled

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gittrack.data.depot import Came, Depot
@@ -27,6 +26,7 @@ from gittrack.ledger.writer import Writer
 from gittrack.pointers.released import Released
 from gittrack.registry.event import Event
 from gittrack.registry.sync import Synced, fetch_registry, push_registry
+from gittrack.values import dataclass, field, replace
 
 _RECENT = 200
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"

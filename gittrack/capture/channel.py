@@ -16,7 +16,8 @@ import termios
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from gittrack.values import dataclass
 
 # Once the command has ended, its own children may hold the channel open for ever.
 _DRAIN_SECONDS = 0.5

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import getpass
 import os
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gittrack.capture.secrets import find_secret, strip_userinfo
 from gittrack.domain.run import CodeCapture
 from gittrack.errors import DirtyTree, GitFailed, GittrackError, NoCommitYet, RepositoryError
 from gittrack.git.objects import ObjectBatch, Signature
@@ -22,6 +18,7 @@ from gittrack.git.worktree import (
     worktree_status,
     write_snapshot_tree,
 )
+from gittrack.values import replace
 
 _SECRET_PROBE = 256 * 1024
 
@@ -31,7 +28,7 @@ def signature(repository: Repository, environ: Mapping[str, str], *, now: float 
     login = _login()
     name = environ.get("GIT_AUTHOR_NAME") or repository.setting("author.name") or repository.setting("user.name")
     email = environ.get("GIT_AUTHOR_EMAIL") or repository.setting("author.email") or repository.setting("user.email")
-    identity = f"{_clean(name) or login} <{_clean(email) or f'{login}@{socket.gethostname()}'}>"
+    identity = f"{_clean(name) or login} <{_clean(email) or f'{login}@{os.uname().nodename}'}>"
     seconds = time.time() if now is None else now
     return Signature(identity, int(seconds), time.localtime(seconds).tm_gmtoff)
 
@@ -42,6 +39,8 @@ def _clean(text: str | None) -> str:
 
 def _login() -> str:
     try:
+        import getpass
+
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return "unknown"
@@ -125,7 +124,7 @@ def _snapshot(
         batch.write()
     except OSError as error:
         raise _no_snapshot(repository, error) from None
-    return dataclasses.replace(
+    return replace(
         code,
         dirty=True,
         snapshot=commit,
@@ -173,6 +172,8 @@ def _unrecordable(repository: Repository, status: WorktreeStatus, names: list[st
 
 def _new_secret(repository: Repository, root: Path, name: str) -> str | None:
     """What looks like a secret in a changed file and was not in HEAD already."""
+    from gittrack.capture.secrets import find_secret
+
     try:
         path = root / name
         if path.is_symlink() or not path.is_file():
@@ -188,6 +189,8 @@ def _new_secret(repository: Repository, root: Path, name: str) -> str | None:
 
 
 def _untracked_problem(path: Path, limit: int) -> str | None:
+    from gittrack.capture.secrets import find_secret
+
     try:
         if path.is_symlink() or not path.is_file():
             return None
@@ -216,7 +219,7 @@ def _with_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
         except GittrackError:
             found = code
         _origins[key] = found
-    return dataclasses.replace(
+    return replace(
         code,
         remote=found.remote,
         default_branch=found.default_branch,
@@ -227,15 +230,17 @@ def _with_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
 
 
 def _read_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
+    from gittrack.capture.secrets import strip_userinfo
+
     remote = repository.setting(f"branch.{code.branch}.remote") if code.branch else None
     url = repository.setting(f"remote.{remote or 'origin'}.url")
     found = find_default_branch(repository, remote)
-    code = dataclasses.replace(code, remote=None if url is None else strip_userinfo(url))
+    code = replace(code, remote=None if url is None else strip_userinfo(url))
     if found is None:
         return code
     default, tip = found
     base = tip if tip == code.commit else repository.merge_base(tip, code.commit)
-    code = dataclasses.replace(code, default_branch=default.removeprefix("refs/heads/").removeprefix("refs/remotes/"))
+    code = replace(code, default_branch=default.removeprefix("refs/heads/").removeprefix("refs/remotes/"))
     if base is None:
         return code
     count = 0
@@ -245,4 +250,4 @@ def _read_origin(repository: Repository, code: CodeCapture) -> CodeCapture:
     if base != code.captured:
         listed = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, code.captured)
         files = tuple(_printable(os.fsdecode(name)) for name in listed.split(b"\0") if name)[:1000]
-    return dataclasses.replace(code, merge_base=base, commits_since_base=count, files_since_base=files)
+    return replace(code, merge_base=base, commits_since_base=count, files_since_base=files)

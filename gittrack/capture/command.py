@@ -19,12 +19,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from gittrack.capture.channel import Channel, Ends, open_channels
+from gittrack.values import dataclass
 
 _FORWARDED = (
     signal.SIGINT,

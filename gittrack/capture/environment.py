@@ -13,7 +13,6 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +27,7 @@ from gittrack.domain.environment import (
     Platform,
     Python,
 )
+from gittrack.values import replace
 
 _T = TypeVar("_T")
 

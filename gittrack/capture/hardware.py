@@ -9,10 +9,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from gittrack.domain.environment import Gpu, Hardware
+from gittrack.values import replace
 
 
 def quick_hardware(root: Path = Path("/")) -> Hardware:

@@ -8,10 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.domain.environment import Python
+from gittrack.values import dataclass
 
 _ASK_SECONDS = 5
 # First of all, the current folder must not lend us its own json.py.

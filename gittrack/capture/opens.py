@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from gittrack.capture.startup import sitecustomize
+from gittrack.values import dataclass, field
 
 VARIABLE = sitecustomize.VARIABLE
 

@@ -11,13 +11,13 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gittrack.capture.secrets import strip_userinfo
 from gittrack.domain.environment import Editable, FromVcs
+from gittrack.values import dataclass, field, replace
 
 _GIT_SECONDS = 10
 _AT_ONCE = 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +26,7 @@ from gittrack.errors import UnknownRun
 from gittrack.report.numbers import change, column, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.run import Run

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gittrack.domain.run import RunState, Status
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

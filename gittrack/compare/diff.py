@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gittrack.compare.align import ABSENT, align, flatten, same
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import strict
 from gittrack.domain.environment import Environment
+from gittrack.values import dataclass
 
 Verdict = Literal["improved", "regressed", "equal", "undecided"]
 

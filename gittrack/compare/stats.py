@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
+
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
@@ -14,6 +13,7 @@ from gittrack.domain.input import RUN
 from gittrack.domain.run import RunState
 from gittrack.errors import GitFailed, GittrackError, UsageError
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing, RemoteUnusable
 from gittrack.git.repository import Repository
 from gittrack.pointers.progress import bar
+from gittrack.values import dataclass, field
 
 if TYPE_CHECKING:
     from gittrack.pointers.remote import Remote

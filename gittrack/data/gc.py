@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from gittrack.pointers.released import Released
 from gittrack.registry.read import read_registry
 from gittrack.settings import Retention
 from gittrack.tracking.places import all_folders
+from gittrack.values import dataclass, field, replace
 
 # What a run may just be storing, before its journal says so.
 _GRACE = 86_400.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from gittrack.data.depot import Answer, Depot
 from gittrack.data.gc import registered_commits, released_objects
@@ -14,6 +13,7 @@ from gittrack.errors import CorruptRecord, GittrackError, ObjectMissing
 from gittrack.ledger.fsck import Problem, Unasked
 from gittrack.pointers.census import cached_object, heal
 from gittrack.pointers.store import Health
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from gittrack.domain.amendment import Amendment, all_added
 from gittrack.domain.artifact import Artifact
@@ -16,6 +15,7 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.files import from_yaml
 from gittrack.ledger.read import RunLines, read_lines
+from gittrack.values import dataclass
 
 # Words of `run.yaml` without which it points to nothing: most runs need not be parsed.
 _MARKS = (b"pointer: true", b"tracked_by: ", b"\nlarge:")

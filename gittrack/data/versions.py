@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.run import RunState
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

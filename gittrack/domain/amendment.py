@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.run import RunState, Status
+from gittrack.values import dataclass, field, replace
 
 TAG_PREFIX = "tag:"
 ARTIFACT_PREFIX = "artifact:"  # then its path; the value is JSON, as in the record line, with `name` where it has one
@@ -56,7 +55,7 @@ def fold(run: RunState, amendments: Iterable[Amendment]) -> RunState:
     added = added_artifacts(said)
     named = {one.name: one for one in added.values() if one.name is not None}
     name, description = said.get("name"), said.get("description")
-    return dataclasses.replace(
+    return replace(
         state,
         name=str(name) if name else state.name,
         description=state.description if "description" not in said else str(description or ""),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gittrack.domain.names import check_key
 from gittrack.domain.pointer import FOLDER_SUFFIX, Pointer, is_oid
 from gittrack.errors import InvalidName, InvalidValue
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

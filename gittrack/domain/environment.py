@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from gittrack.errors import CorruptRecord
+from gittrack.values import dataclass, field, fields
 
 _T = TypeVar("_T")
 

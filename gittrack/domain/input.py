@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 from gittrack.domain.artifact import is_inside
 from gittrack.domain.pointer import Pointer, is_oid
+from gittrack.values import dataclass, fields
 
 DVC, GIT, RUN, URI = "dvc", "git", "run", "uri"
 

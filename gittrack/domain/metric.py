@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gittrack.errors import InvalidValue
+from gittrack.values import dataclass, field
 
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import enum
 import math
@@ -46,8 +45,10 @@ def flatten(params: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict
 def _as_mapping(value: object) -> Mapping[Any, Any] | None:
     if isinstance(value, Mapping):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(type(value), "__dataclass_fields__"):
+        from dataclasses import fields
+
+        return {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
     # argparse.Namespace, without importing argparse; OmegaConf's DictConfig is a mapping in all but name.
     if type(value).__name__ in {"Namespace", "SimpleNamespace"}:
         return vars(value)

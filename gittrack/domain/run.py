@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ from gittrack.domain.artifact import Artifact
 from gittrack.domain.metric import Summary
 from gittrack.domain.param import ParamValue
 from gittrack.domain.pointer import Pointer
+from gittrack.values import dataclass, field
 
 FORMAT = 1
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import total_ordering
 
 from gittrack.errors import InvalidName
+from gittrack.values import dataclass
 
 _NUMBER = r"0|[1-9][0-9]{0,8}"
 _PART = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 from gittrack.errors import CorruptRecord, GitFailed
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from dulwich.object_format import ObjectFormat
@@ -244,6 +243,8 @@ def _write_file(folder: Path, path: Path, data: bytes) -> None:
         shared = folder.parent.stat().st_mode & 0o2070
         if shared & ~folder.stat().st_mode:
             folder.chmod(folder.stat().st_mode | shared)
+    import tempfile  # here: it brings a dozen modules, and few commands write a loose object
+
     handle, temporary = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:

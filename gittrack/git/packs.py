@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.git.program import environment, git_failed, git_version
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 _MARK = "gittrack"
 # Of a pack in which fast-import found few deltas.

@@ -7,11 +7,11 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.errors import GitFailed, RefConflict
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 # What git says when somebody else holds a lock for a moment; everything else is an answer, not a race.
 _RACES = ("Unable to create", "unable to lock", "cannot lock ref", "could not lock", "File exists")

@@ -8,10 +8,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from gittrack.errors import GitFailed, RepositoryError
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 # Names on one command line of `git push`, which reads none from stdin.
 _AT_ONCE = 400

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -19,6 +17,7 @@ from gittrack.errors import (
 )
 from gittrack.git.program import environment as git_environment
 from gittrack.git.program import git_version, not_started, run_git, watch_git
+from gittrack.values import dataclass
 
 _FIELDS = (
     "--absolute-git-dir",
@@ -84,6 +83,8 @@ class Repository:
     def note(self, name: str, text: str) -> None:
         """Write a small file into our own folder, whole or not at all; raises OSError."""
         self.home.mkdir(exist_ok=True)
+        import tempfile
+
         handle, temporary = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=self.home)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.errors import NotSigned
 from gittrack.git.objects import Signature, identity_bytes
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 _SSH_GOOD = re.compile(r'Good "git" signature for (?P<who>\S+) with \S+ key (?P<key>\S+)')
 _SSH_KEY = re.compile(r'Good "git" signature with \S+ key (?P<key>\S+)')
@@ -40,6 +39,8 @@ class Checked:
 
 def sign_tag(repository: Repository, *, target: str, name: str, tagger: Signature, message: str) -> str:
     """Write a signed tag object, without a ref here, and return its id; raises NotSigned."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gittrack-tag-") as folder:
         scratch = _scratch(repository, Path(folder))
         text = scratch / "message"
@@ -117,6 +118,8 @@ def _signers_file(signers: bytes | None) -> Iterator[tuple[str, ...]]:
     if signers is None:
         yield ()
         return
+    import tempfile
+
     handle, path = tempfile.mkstemp(prefix="gittrack-signers-")
     try:
         with os.fdopen(handle, "wb") as file:

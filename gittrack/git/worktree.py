@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.git.program import environment, git_failed
 from gittrack.git.repository import Repository
+from gittrack.values import dataclass
 
 # safecrlf would refuse files that git itself commits with a warning; hooks and the file watcher are the user's own.
 _QUIETLY = ("-c", "core.safecrlf=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
@@ -209,6 +207,9 @@ def write_snapshot_tree(repository: Repository, *, untracked: bool) -> str:
 @contextmanager
 def _index_copy(repository: Repository) -> Iterator[Path]:
     # Beside the index, since a split index names its shared part relative to the git folder.
+    import shutil
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="gittrack-index-", dir=repository.git_dir))
     try:
         copy = folder / "index"

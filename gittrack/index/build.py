@@ -6,7 +6,6 @@ import gc
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from gittrack.index.intake import Batch, Place, add_active, prepare, prepare_los
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent, page_ids, read_pages
 from gittrack.ledger.read import Damage, Line, RunLines, page_lines, read_lines, read_members
+from gittrack.values import dataclass
 
 # Runs, or pages of ledgers, in one transaction: some 100 ms, for which other processes wait. Of a long ledger more pages: each
 # transaction rewrites a good part of the index by id, which is in no order.

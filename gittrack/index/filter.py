@@ -28,7 +28,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from gittrack.values import dataclass, field
 
 # What a field of the run itself holds decides how its value is read.
 RUN_FIELDS = {

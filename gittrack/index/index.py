@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sqlite3
 import threading
@@ -24,6 +23,7 @@ from gittrack.index.filter import Filter
 from gittrack.index.query import ExperimentSummary, Selection
 from gittrack.index.syntax import parse_sort
 from gittrack.ledger.read import parse_line
+from gittrack.values import replace
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Index:
         with self._lock:
             self._active = tuple(active)
             report = self._safely(lambda db: build.update(db, self._repository, tuple(active)), catch_up=False)
-            return dataclasses.replace(report, note=self.note)
+            return replace(report, note=self.note)
 
     def select(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
@@ -17,6 +16,7 @@ from gittrack.git.repository import Repository
 from gittrack.index.rows import to_doc, to_row
 from gittrack.index.writer import Entry, Writer
 from gittrack.ledger.read import Damage, Line, RunLines, parse_line, read_lines
+from gittrack.values import dataclass, field
 
 _PART = 500
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gittrack.domain.run import RunState, Status
@@ -13,6 +12,7 @@ from gittrack.index.database import transaction
 from gittrack.index.filter import RUN_FIELDS, Field, Filter
 from gittrack.index.rows import COLUMNS, doc_values, encodable, from_row, to_cell
 from gittrack.index.where import DURATION, Condition, Keys, where
+from gittrack.values import dataclass
 
 _NEWEST = "run.started DESC, run.id"
 _INFINITE = "9e999"  # SQLite reads it so

@@ -17,7 +17,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from gittrack.domain.run import Status
@@ -43,6 +42,7 @@ from gittrack.index.filter import (
     Or,
     Value,
 )
+from gittrack.values import dataclass
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

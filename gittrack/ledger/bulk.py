@@ -8,7 +8,6 @@ import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from gittrack.ledger.fold import moved
 from gittrack.ledger.item import Defaults, check_id, check_item, to_record
 from gittrack.ledger.page import Member, dated, split_pages
 from gittrack.ledger.purged import purged_runs
+from gittrack.values import dataclass
 
 # The commit of the run with an id, if one is here.
 Find = Callable[[str], str | None]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, GittrackError
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
+from gittrack.values import dataclass
 
 _HEAD = re.compile(rb"\nGittrack-Ledger: (\S+)\nGittrack-Format: ([0-9]{1,6})\nGittrack-Members: ([0-9]{1,6})\n")
 _FIRST_LOOK = 16

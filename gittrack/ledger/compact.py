@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gittrack.errors import GitFailed
 from gittrack.git.objects import ObjectBatch, Signature, publish
@@ -17,6 +16,7 @@ from gittrack.ledger.fold import fold
 from gittrack.ledger.follow import read_page_members
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
+from gittrack.values import dataclass, field
 
 _DAY = 86_400.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from gittrack.errors import CorruptRecord
 from gittrack.ledger import layout
 from gittrack.ledger.plain_yaml import plain_yaml
 from gittrack.pointers.dvcfile import pointer_file
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.domain.environment import Environment
@@ -56,7 +56,7 @@ def run_files(
     whole = to_parquet(histories) if large else b""
     pointer = outside(layout.HISTORY, whole) if len(whole) > layout.LARGE_FILE else None
     if pointer is not None:
-        record = dataclasses.replace(record, large={layout.HISTORY: pointer})
+        record = replace(record, large={layout.HISTORY: pointer})
     files = {
         layout.RUN: to_yaml(record_to_dict(record)),
         layout.PARAMS: to_yaml(unflatten(record.params)),

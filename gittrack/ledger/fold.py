@@ -7,7 +7,6 @@ import os
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from gittrack.errors import CorruptRecord, RefConflict
 from gittrack.git.objects import ObjectBatch, Signature, publish
@@ -18,6 +17,7 @@ from gittrack.ledger.chain import Purge, all_members, read_pages
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, Line, read_lines, run_heads
+from gittrack.values import dataclass
 
 # Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up. The user's own
 # `git fetch` opens the commit of each ref: a thousand of them more than double the time of one that finds nothing new.

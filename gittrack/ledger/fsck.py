@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gittrack.domain.metric import summarize
 from gittrack.domain.run import RunRecord, RunState
@@ -22,6 +21,7 @@ from gittrack.ledger.read import (
     read_record,
     run_heads,
 )
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

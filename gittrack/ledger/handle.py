@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from gittrack.errors import UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger.writer import current_writer
 from gittrack.settings import Settings
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.ledger.bulk import Find, Imported

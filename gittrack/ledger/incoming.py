@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gittrack.domain.names import ID_LENGTH, check_experiment
@@ -24,6 +23,7 @@ from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, read_lines, read_members
 from gittrack.ledger.summaries import FILTER, filtering, prefetch_lines
 from gittrack.ledger.writer import Writer, is_writer
+from gittrack.values import dataclass, field
 
 _TRIES = 5
 

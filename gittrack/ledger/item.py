@@ -7,7 +7,6 @@ import re
 import shlex
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +17,7 @@ from gittrack.domain.param import flatten
 from gittrack.domain.run import Attempt, CodeCapture, RunRecord, Status
 from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import InvalidValue, UsageError
+from gittrack.values import dataclass
 
 _TEXTS = ("id", "name", "experiment", "status", "description", "author", "command", "code")
 _OTHERS = ("started", "ended", "params", "metrics", "history", "tags")

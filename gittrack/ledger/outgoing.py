@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from gittrack.errors import RefConflict
 from gittrack.git.objects import ObjectBatch, Signature, publish
@@ -17,6 +16,7 @@ from gittrack.ledger.follow import fetched, follow, read_page_members
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.read import Damage
 from gittrack.ledger.writer import Writer, is_writer
+from gittrack.values import dataclass, field
 
 _TRIES = 5
 

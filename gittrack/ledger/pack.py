@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gittrack.errors import CorruptRecord, FormatTooNew, RunBusy
 from gittrack.git.objects import Signature
@@ -16,6 +15,7 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import parse_page
 from gittrack.ledger.fold import Folded, fold
+from gittrack.values import dataclass
 
 # Runs recorded since the last time. Each has some ten loose objects and a ref in a file of its own, which the user's own
 # `git fetch` goes through: 600 such runs make it 2.7 times as long as none, packed ones 1.2 times.

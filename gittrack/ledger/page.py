@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from gittrack.domain.codec import time_from_text
@@ -13,6 +12,7 @@ from gittrack.git.objects import ObjectBatch, Signature
 from gittrack.ledger import layout
 from gittrack.ledger.chain import Purge, purge_line
 from gittrack.ledger.read import parse_line
+from gittrack.values import replace
 
 
 class Member(NamedTuple):

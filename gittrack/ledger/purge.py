@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from gittrack.errors import CorruptRecord, GitFailed, PurgeNotPushed
 from gittrack.git.objects import ObjectBatch, Signature, publish
@@ -20,6 +19,7 @@ from gittrack.ledger.notes import Note
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.read import Damage, page_lines
+from gittrack.values import dataclass, field
 
 _AT_ONCE = 500
 

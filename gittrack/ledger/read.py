@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.domain.amendment import Amendment, fold
@@ -17,6 +15,7 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.chain import PageContent
 from gittrack.ledger.files import from_parquet, from_tsv, from_yaml, read_record_files
+from gittrack.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from gittrack.domain.environment import Environment
@@ -102,7 +101,7 @@ class RunLines(NamedTuple):
             return state
         amendments = [amendment_from_line(one.plain, commit=one.commit) for one in self.amendments]
         newest = max(amendments, key=lambda one: (one.clock, one.commit))
-        return dataclasses.replace(fold(state, amendments), head=newest.commit)
+        return replace(fold(state, amendments), head=newest.commit)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import dvcyaml, layout
 from gittrack.ledger.read import Chain, read_chain
+from gittrack.values import replace
 
 _TRIES = 20
 _AMEND_TRIES = 50
@@ -45,8 +45,8 @@ def write_run(
     held: str | None = None
     # By construction the keep ref holds the captured code; if not, the first try fails and we look.
     cleared = [RefChange(layout.kept_ref(record.id), None, record.code.captured)]
-    started = dataclasses.replace(author, time=int(record.started))
-    committer = dataclasses.replace(author, time=int(record.ended))
+    started = replace(author, time=int(record.started))
+    committer = replace(author, time=int(record.ended))
     for attempt in range(_TRIES):
         # A first attempt finds nothing there, unless this is the repetition of a crashed one: its first try tells.
         chain = None
@@ -199,7 +199,7 @@ def amend(
         )
         line = _dump(amendment_to_line(amendment))
         batch = ObjectBatch(repository)
-        signed = dataclasses.replace(author, time=int(moment))
+        signed = replace(author, time=int(moment))
         commit = batch.commit(
             tree=_tree_with(repository, batch, chain, added, contents or {})
             if added

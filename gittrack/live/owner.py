@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
-from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from gittrack.values import dataclass, fields
 
 
 class Liveness(Enum):
@@ -35,11 +35,11 @@ class Owner:
     rank: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Owner:
-        known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
+        known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
         return cls(**known)
 
 
@@ -47,7 +47,7 @@ def this_process(role: str = "creator", attempt: int = 1, rank: int | None = Non
     return Owner(
         pid=os.getpid(),
         started=process_start(os.getpid()) or 0.0,
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         boot=boot_id(),
         namespace=_namespace(),
         machine=machine_id(),
@@ -62,7 +62,7 @@ def liveness(owner: Owner) -> Liveness:
     if owner.boot != boot_id():
         # After a reboot the same machine has another boot id, and all its former processes are gone. A host's name
         # does not tell machines apart: nodes and containers may share one.
-        same = owner.machine and owner.machine == machine_id() and owner.host == socket.gethostname()
+        same = owner.machine and owner.machine == machine_id() and owner.host == os.uname().nodename
         return Liveness.DEAD if same and owner.boot else Liveness.UNKNOWN
     if owner.namespace != _namespace():
         return Liveness.UNKNOWN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, TypeVar
 from zlib import crc32
@@ -23,6 +22,7 @@ from gittrack.live.journal import (
     TAIL,
     points_struct,
 )
+from gittrack.values import dataclass, field
 
 _T = TypeVar("_T")
 _MAX_BODY = 1 << 28

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import HEAD, KEY, MAGIC, POINT_SIZE
 from gittrack.live.replay import Replay, first_record, scan
+from gittrack.values import dataclass
 
 # Read whole up to here; of a longer journal the beginning (who, what, keys) and the end (newest points).
 _PIECE = 256 * 1024

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from gittrack.git.repository import Repository
 from gittrack.git.tags import Checked, check_signature
 from gittrack.models.settings import Authority
 from gittrack.registry.state import Model, VersionState
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.index.index import Index
@@ -117,6 +116,8 @@ class World:
 
     def run_command(self, command: str, words: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """A command of the policy, in a checkout of the commit that has the policy: exit code and its last words."""
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="gittrack-policy-") as folder:
             place = Path(folder) / "tree"
             self.repository.git("worktree", "add", "--quiet", "--detach", "--", str(place), self.authority.commit)

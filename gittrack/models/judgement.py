@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gittrack.domain.policy import StagePolicy
@@ -18,6 +17,7 @@ from gittrack.registry.record import Draft
 from gittrack.registry.state import Model, VersionState
 from gittrack.registry.tagname import NONE, Action
 from gittrack.settings.words import nearest
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.domain.artifact import Artifact

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from gittrack.models.version import ModelVersion
 from gittrack.registry.read import Registry, read_registry
 from gittrack.registry.state import Model, VersionState
 from gittrack.registry.tagname import LATEST
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.data.artifact import RunArtifact

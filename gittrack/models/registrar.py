@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gittrack.domain.policy import Demand, StagePolicy
@@ -49,6 +48,7 @@ from gittrack.registry.state import Model, VersionState, fold
 from gittrack.registry.sync import events_there, fetch_registry, mark_shared, push_registry
 from gittrack.registry.tagname import ARCHIVED, NONE, SEQUENCE, Action, check_alias, check_model, sequence_ref
 from gittrack.settings.words import nearest
+from gittrack.values import dataclass, replace
 
 if TYPE_CHECKING:
     # What most changes do without: the index, data, and what rules ask.

@@ -6,7 +6,6 @@ import hashlib
 import os
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
 
 from gittrack.errors import NoCommitYet, RefConflict, RepositoryError, SettingsError
 from gittrack.git.refs import RefChange, change_refs
@@ -14,6 +13,7 @@ from gittrack.git.remote import ask_default_branch, fetch_refs, find_default_bra
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.settings import SETTINGS_FILE, Settings, settings_of
+from gittrack.values import dataclass
 
 SIGNERS_FILE = ".gittrack/allowed_signers"
 

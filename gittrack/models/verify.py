@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from gittrack.registry.policy import Check, check_rules, judge_signature
 from gittrack.registry.read import Registry
 from gittrack.registry.state import Model, VersionState, fold
 from gittrack.registry.tagname import ARCHIVED, Action
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.models.models import Models

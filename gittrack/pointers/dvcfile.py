@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from gittrack.domain.pointer import Pointer, is_oid
 from gittrack.errors import CorruptRecord
+from gittrack.values import dataclass
 
 # What YAML writes without quotes, whatever its version: nothing that looks like a number, a date or a word of YAML.
 _PLAIN_NAME = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)\Z)[A-Za-z][A-Za-z0-9_./-]{0,59}", re.IGNORECASE)

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gittrack.domain.artifact import is_git_folder, is_inside
 from gittrack.domain.pointer import FOLDER_SUFFIX, is_oid
 from gittrack.pointers.hashing import Signature, md5, signature
 from gittrack.pointers.ignore import IGNORE_FILE, Filter, dvc_filter, has_patterns, is_affected, plain_filter
+from gittrack.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from gittrack.errors import RemoteUnusable
 from gittrack.pointers.reasons import reason_of
 from gittrack.pointers.remote import Remote
+from gittrack.values import dataclass
 
 # An object store answers a listing as fast as so many questions.
 _FEW = 32

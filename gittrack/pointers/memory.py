@@ -6,12 +6,12 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gittrack.domain.pointer import Pointer
 from gittrack.pointers.farm import make_folder, remove
 from gittrack.pointers.hashing import Signature
+from gittrack.values import dataclass, field
 
 _FORMAT = 1
 # A file that changes twice within one tick of the file system's clock looks unchanged. Ticks of 10 ms are common where

@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from gittrack.values import dataclass
 
 _URL = re.compile(r"\w+://")
 

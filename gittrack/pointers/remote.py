@@ -7,12 +7,12 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gittrack.errors import MissingExtra, RemoteUnusable
 from gittrack.pointers.places import main_worktree
+from gittrack.values import dataclass, field
 
 RUN_DATA = "gittrack"  # both the name of our DVC remote and the folder below the project's own
 FARM = "keep"  # the farm as a DVC remote, for this clone alone

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from gittrack.pointers.intake import take_file, take_files
 from gittrack.pointers.memory import Hashed, Memory
 from gittrack.pointers.places import Places, find_places
 from gittrack.pointers.released import Released
+from gittrack.values import dataclass, replace
 
 __all__ = ["Added", "Health", "Member", "Progress", "Store"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.domain.pointer import Pointer
 from gittrack.errors import CorruptRecord
 from gittrack.pointers.dvcfile import TrackedOut, read_pointer_file
+from gittrack.values import dataclass
 
 # In YAML such names may be escaped, or folded into several lines.
 _MAY_BE_WRITTEN_OTHERWISE = re.compile(r"[^A-Za-z0-9_.+@=-]")

@@ -11,7 +11,6 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -22,6 +21,7 @@ from gittrack.pointers.lookup import There, base_name, in_parallel, look, presen
 from gittrack.pointers.moving import Move, Refused, Spoiled, patiently
 from gittrack.pointers.reasons import reason_of
 from gittrack.pointers.remote import Remote
+from gittrack.values import dataclass, field
 
 __all__ = ["LocalStore", "Transferred", "present", "pull", "push"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gittrack.domain.codec import time_to_text
@@ -13,6 +12,7 @@ from gittrack.domain.version import Version
 from gittrack.errors import CorruptRecord, FormatTooNew, UsageError
 from gittrack.git.tags import SIGNATURE
 from gittrack.registry.tagname import Action, tag_name
+from gittrack.values import dataclass, field
 
 FORMAT = 1
 _LINE = b"\nGittrack-Registry: {"

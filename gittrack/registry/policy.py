@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,6 +13,7 @@ from gittrack.git.tags import Checked
 from gittrack.registry.event import Event, address
 from gittrack.registry.state import Model, VersionState
 from gittrack.registry.tagname import ARCHIVED
+from gittrack.values import dataclass, replace
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from gittrack.git.repository import Repository
 from gittrack.registry.event import Event, read_event
 from gittrack.registry.state import Model, fold
 from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, parse_sequence, parse_tag, sequence_ref
+from gittrack.values import dataclass, field, fields
 
 _CACHE = "registry.json"
 _CACHE_FORMAT = 3
@@ -262,7 +262,7 @@ def _from_row(row: Row) -> Event:
     return Event(*row)
 
 
-_FIELDS = len(Event.__dataclass_fields__)
+_FIELDS = len(fields(Event))
 _ACTIONS = {one.value: one for one in Action}
 # Many events name few versions.
 _version = functools.cache(Version.parse)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gittrack.domain.version import Version
@@ -17,6 +16,7 @@ from gittrack.git.tags import sign_tag
 from gittrack.registry.event import Event, to_message
 from gittrack.registry.state import Model
 from gittrack.registry.tagname import SEQUENCE, TAGS, Action, has_tag, sequence_ref
+from gittrack.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import groupby
 
 from gittrack.domain.policy import STAGES
@@ -13,6 +10,7 @@ from gittrack.domain.version import Version
 from gittrack.errors import UnknownModel
 from gittrack.registry.event import Event
 from gittrack.registry.tagname import LATEST, NONE, Action
+from gittrack.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,8 @@ class Model:
             listed = ", ".join(one.short for one in held)
             raise UnknownModel(f"{len(held)} versions of {self.name} are in {text} ({listed}); say which one")
         known = sorted({*self.aliases, *(stage for stage, held in self.holders.items() if held), LATEST})
+        from difflib import get_close_matches  # only for a mistake
+
         near = get_close_matches(text, known, n=1)
         if text in self.past:
             raise UnknownModel(
@@ -179,10 +179,10 @@ class _Fold:
         if event.commit != self.versions[version].registered.commit:
             return f"it is on another commit than version {version}"
         if event.action is Action.DEPRECATE:
-            self.versions[version] = dataclasses.replace(self.versions[version], deprecated=event)
+            self.versions[version] = replace(self.versions[version], deprecated=event)
         elif event.action is Action.APPROVE:
             approvals = (*self.versions[version].approvals, event)
-            self.versions[version] = dataclasses.replace(self.versions[version], approvals=approvals)
+            self.versions[version] = replace(self.versions[version], approvals=approvals)
         elif event.place is None:
             return "it names no stage or alias"
         elif event.action is Action.ASSIGN:
@@ -205,7 +205,7 @@ class _Fold:
     def model(self, name: str, events: Sequence[Event]) -> Model:
         versions = {}
         for version in sorted(self.versions):
-            versions[version] = dataclasses.replace(
+            versions[version] = replace(
                 self.versions[version],
                 stages=tuple(stage for stage, held in self.holders.items() if version in held),
                 aliases=tuple(sorted(alias for alias, one in self.aliases.items() if one == version)),

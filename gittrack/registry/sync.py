@@ -6,7 +6,6 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import groupby
 
 from gittrack.errors import GitFailed, GittrackError, LostRace, RefConflict
@@ -18,6 +17,7 @@ from gittrack.registry.event import Event, read_event
 from gittrack.registry.read import read_registry, registry_refs
 from gittrack.registry.record import publish_there, refs_of
 from gittrack.registry.tagname import LOST, SEQUENCE, SHARED, TAGS, parse_sequence, parse_tag, sequence_ref
+from gittrack.values import dataclass, field
 
 _TRIES = 10
 

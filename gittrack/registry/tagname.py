@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from gittrack.domain.names import MODEL_NAME, is_model_name
 from gittrack.domain.version import Version
 from gittrack.errors import InvalidName, InvalidValue
+from gittrack.values import dataclass
 
 TAGS = "refs/tags/"
 SEQUENCE = "refs/gittrack/seq/"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
 from gittrack.ledger.notes import Note
+from gittrack.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

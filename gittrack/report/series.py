@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gittrack.domain.metric import History
+from gittrack.values import dataclass
 
 _LARGEST = sys.float_info.max
 

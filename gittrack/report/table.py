@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from gittrack.report.text import escape, fit, width
+from gittrack.values import dataclass, replace
 
 GAP = "  "
 # A cell is shortened to the first before a column is left out, to the second when none can be.
@@ -40,21 +40,24 @@ class Column:
 
 def as_text(columns: Sequence[Column], *, room: int | None = None, paint: Paint | None = None) -> list[str]:
     """The lines of a table with titles, at most `room` wide if that is given."""
-    from tabulate import tabulate
-
     shown = fit_columns(columns, room)
-    rows = list(zip(*(_styled(column, paint) for column in shown), strict=True))
-    if any(column.title for column in shown):
-        # A row like the others: below titles of its own tabulate makes columns wider.
-        rows.insert(0, tuple(_style(column.title, "title", paint) for column in shown))
-    text = tabulate(rows, tablefmt="plain", colalign=_aligns(shown), disable_numparse=True, preserve_whitespace=True)
-    return text.split("\n") if rows else []
+    sides = [_side(column, paint) for column in shown]
+    # The titles are a row like the others; without any title there is no such row.
+    first = 0 if any(column.title for column in shown) else 1
+    return [GAP.join(row).rstrip() for row in zip(*sides, strict=True)][first:]
 
 
-def _styled(column: Column, paint: Paint | None) -> tuple[str, ...]:
-    if paint is None or not column.styles:
-        return column.cells
-    return tuple(_style(cell, style, paint) for cell, style in zip(column.cells, column.styles, strict=True))
+def _side(column: Column, paint: Paint | None) -> list[str]:
+    """The title and the cells, each filled to one width; colours take no room."""
+    texts = (column.title, *column.cells)
+    styles = ("title", *(column.styles or ("",) * len(column.cells)))
+    widths = list(map(width, texts))
+    fill = max(widths)
+    spaces = [" " * (fill - wide) for wide in widths]
+    shown = [_style(text, style, paint) for text, style in zip(texts, styles, strict=True)]
+    if column.align == "left":
+        return [text + space for text, space in zip(shown, spaces, strict=True)]
+    return [space + text for text, space in zip(shown, spaces, strict=True)]
 
 
 def _style(text: str, style: str, paint: Paint | None) -> str:

@@ -169,6 +169,9 @@ def _file_bytes(repo: Repository) -> bytes:
 
 
 def _from_yaml(text: str, mistakes: list[str]) -> Said:
+    # As `init` writes it: all comments. The reader of YAML costs a command 10 ms, to find nothing.
+    if all(not line or (line.startswith("#") and line.isprintable()) for line in text.split("\n")):
+        return
     import yaml
 
     loader: Any = None

@@ -10,6 +10,7 @@ from gittrack.domain.names import is_model_name
 from gittrack.domain.policy import STAGES, Demand, ModelText, Rule, StagePolicy
 from gittrack.domain.version import Version
 from gittrack.settings.words import nearest
+from gittrack.values import fields
 
 _THRESHOLD = re.compile(r"(?P<metric>.+?)\s*(?P<operator>>=|<=|!=|==?|>|<)\s*(?P<number>\S+)")
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(m|h|d|w)")
@@ -142,12 +143,12 @@ def read_models(value: object) -> dict[str, ModelText]:
 
 
 def _model(name: str, said: object) -> ModelText:
-    fields = tuple(ModelText.__dataclass_fields__)
+    known = tuple(one.name for one in fields(ModelText))
     if not isinstance(said, Mapping):
         raise ValueError(f"of {name} must be like {{description: TEXT, owner: NAME}}, not {said!r:.80}")
     for key, value in said.items():
-        if key not in fields:
-            raise ValueError(f"of {name} has no {key!r}{nearest(str(key), fields)}")
+        if key not in known:
+            raise ValueError(f"of {name} has no {key!r}{nearest(str(key), known)}")
         if not isinstance(value, str):
             raise ValueError(f"of {name}: {key} must be text, not {value!r:.80}")
     return ModelText(**{str(key): str(value).strip() for key, value in said.items()})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from gittrack.domain.names import check_experiment
 from gittrack.settings.registry import read_models, read_stages
 from gittrack.settings.values import Goal, Retention
 from gittrack.settings.words import nearest
+from gittrack.values import dataclass
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")

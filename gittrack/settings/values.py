@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from gittrack.domain.policy import ModelText, StagePolicy
+from gittrack.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gittrack.domain.amendment import TAG_PREFIX
@@ -15,6 +14,7 @@ from gittrack.domain.metric import History, summarize
 from gittrack.domain.run import Attempt, CodeCapture, Failure, RunRecord, Status
 from gittrack.errors import CorruptRecord
 from gittrack.live.replay import Replay, with_attempts
+from gittrack.values import dataclass, field, fields, replace
 
 
 @dataclass(slots=True)
@@ -204,11 +204,11 @@ def _hidden_by_folders(artifacts: Mapping[str, Artifact]) -> list[str]:
 
 
 def code_to_event(code: CodeCapture) -> dict[str, Any]:
-    return {name: getattr(code, name) for name in CodeCapture.__dataclass_fields__}
+    return {one.name: getattr(code, one.name) for one in fields(CodeCapture)}
 
 
 def code_from_event(plain: Mapping[str, Any]) -> CodeCapture:
-    known: dict[str, Any] = {name: plain[name] for name in CodeCapture.__dataclass_fields__ if name in plain}
+    known: dict[str, Any] = {one.name: plain[one.name] for one in fields(CodeCapture) if one.name in plain}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
     return CodeCapture(**values)
 

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gittrack.domain.input import DVC, GIT, RUN, URI, Input
 from gittrack.errors import DirtyTree, GitFailed, GittrackError, UsageError
+from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.capture.opens import Opened
@@ -326,7 +326,7 @@ def _unkept(path: Path) -> Input:
 
 
 def _replace(one: Input, **changes: object) -> Input:
-    from dataclasses import replace
+    from gittrack.values import replace
 
     return replace(one, **changes)  # type: ignore[arg-type]
 

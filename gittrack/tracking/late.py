@@ -6,7 +6,6 @@ import json
 import logging
 import os
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from gittrack.ledger.read import Chain
 from gittrack.ledger.write import amend
 from gittrack.settings import Settings
 from gittrack.tracking.outputs import check_source, path_inside, safe_path, told
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.pointers.store import Store

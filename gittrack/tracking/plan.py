@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gittrack.domain.names import check_experiment, check_run_name
@@ -11,6 +10,7 @@ from gittrack.domain.param import flatten
 from gittrack.domain.run import RunState
 from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import UsageError
+from gittrack.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

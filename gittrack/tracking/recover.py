@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack.domain.codec import param_from_json
@@ -20,6 +19,7 @@ from gittrack.live.tail import peek
 from gittrack.tracking.assemble import code_from_event
 from gittrack.tracking.places import all_folders
 from gittrack.tracking.seal import seal, seal_left_over
+from gittrack.values import dataclass
 
 # A run that is just starting has no owner yet for a moment.
 _STARTING = 30.0

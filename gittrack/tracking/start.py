@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import itertools
 import logging
@@ -40,6 +39,7 @@ from gittrack.tracking.places import find_folder, live_folder, make_spare, run_f
 from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import inherited_run
 from gittrack.tracking.seal import fetch_large, seal
+from gittrack.values import replace
 
 _log = logging.getLogger("gittrack")
 # Counts the runs of this process, so that all ranks of a job mean the same one by the n-th.
@@ -63,10 +63,10 @@ def start(
     if outer is not None and plan.experiment is None:
         folder = RunFolder(outer[1], outer[0])
         if folder.exists():
-            plan = dataclasses.replace(plan, experiment=first_start(folder).get("experiment"))
+            plan = replace(plan, experiment=first_start(folder).get("experiment"))
     if outer is not None and plan.parent is None and plan.resume is None:
         # A second run of one script, or a `gittrack run` inside another: a run of its own inside the outer one.
-        plan = dataclasses.replace(plan, parent=outer[0])
+        plan = replace(plan, parent=outer[0])
     return _Starter(repository, settings, plan, environ).start()
 
 
@@ -109,7 +109,7 @@ class _Starter:
                 # The others may have ended, and recorded the run, before we had claimed our place.
                 resume = self._recorded(run_id)
                 if resume is not None:
-                    owner = dataclasses.replace(owner, attempt=resume.attempt + 1)
+                    owner = replace(owner, attempt=resume.attempt + 1)
                     experiment = resume.experiment
         else:
             folder, claimed, owner, suffix = self._continue(run_id, owner)
@@ -305,7 +305,7 @@ class _Starter:
             for path in folder.owners():
                 path.unlink(missing_ok=True)
             started = [event["attempt"] for event in folder.replay().events if event["op"] == "start"]
-            owner = dataclasses.replace(owner, attempt=max([owner.attempt, *(int(one) + 1 for one in started)]))
+            owner = replace(owner, attempt=max([owner.attempt, *(int(one) + 1 for one in started)]))
             suffix = f"-attempt{owner.attempt}" if folder.journal.exists() else ""
             return *self._claim(run_id, owner, ""), owner, suffix
 

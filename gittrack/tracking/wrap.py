@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from gittrack.tracking.outputs import check_source
 from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import child_environment
 from gittrack.tracking.start import start
+from gittrack.values import dataclass, replace
 
 _INTERRUPTED = 130
 
