@@ -269,10 +269,11 @@ class Project:
     def _current(self) -> Index:
         """The index, brought up to date with git and with what is active now; dead runs are recorded on the way."""
         from gittrack.tracking.places import all_folders
-        from gittrack.tracking.recover import live_views
 
         active: list[RunState] = []
         if all_folders(self.repo):
+            from gittrack.tracking.recover import live_views
+
             self.recover()
             active = [view.state for view in live_views(self.repo)]
         report = self._index.update(active)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack.data.depot import Came, Depot
 from gittrack.data.needed import Needed, needed_objects
@@ -24,13 +24,16 @@ from gittrack.ledger.pack import after_fetch
 from gittrack.ledger.purged import purged_runs
 from gittrack.ledger.writer import Writer
 from gittrack.pointers.released import Released
-from gittrack.registry.event import Event
-from gittrack.registry.sync import Synced, fetch_registry, push_registry
 from gittrack.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from gittrack.registry.event import Event
+    from gittrack.registry.sync import Synced
 
 _RECENT = 200
 _LET_GO = "'gittrack gc' let it go here, and the remote does not have it"
 _TRIES = 10
+_TAGS, _SEQUENCE = "refs/tags/", "refs/gittrack/seq/"
 
 
 class Named(NamedTuple):
@@ -124,19 +127,28 @@ def push(
         sent = send_alone(repository, name, heads)
     arrived = set(sent.runs)
     # After the runs and their data: who sees a version can have all of it.
-    models = push_registry(repository, name) if only is None else Synced()
+    models = _push_models(repository, name) if only is None else None
     return Shared(
         name,
         tuple(Named(run, states[run].experiment) for run in going if run in arrived),
-        tuple(models.events),
-        tuple(models.lost),
+        () if models is None else tuple(models.events),
+        () if models is None else tuple(models.lost),
         objects,
         bytes_,
-        {**sent.refused, **models.refused},
+        sent.refused if models is None else {**sent.refused, **models.refused},
         absent,
         len(back & outgoing.runs.keys()),
         "; ".join(filter(None, dict.fromkeys(notes))),
     )
+
+
+def _push_models(repository: Repository, remote: str) -> Synced | None:
+    if not any(not ref.startswith(_TAGS) or "@" in ref or "#" in ref for ref in repository.list_refs(_TAGS, _SEQUENCE)):
+        # The usual push, and one of eight at once: it need not know what a model is.
+        return None
+    from gittrack.registry.sync import push_registry
+
+    return push_registry(repository, remote)
 
 
 def _send_ledger(clone: Clone, remote: str, outgoing: Outgoing, hold: Collection[str]) -> tuple[Sent, str]:
@@ -207,6 +219,8 @@ def fetch(
     `released`: also what `gc` let go here, where the DVC remote has it. `only` chooses runs whose data are to come; the runs
     themselves come all, for a ledger is one thing. `summaries`: of the runs only what tables show; the rest comes when it is read.
     """
+    from gittrack.registry.sync import fetch_registry
+
     repository = clone.repository
     name = choose_remote(repository, remote)
     index = clone.look()

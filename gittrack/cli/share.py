@@ -11,11 +11,11 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import experiment_option_of, json_option
 from gittrack.errors import GittrackError
-from gittrack.registry.event import event_json, subject
 from gittrack.report.numbers import size
 from gittrack.report.text import escape
 
 if TYPE_CHECKING:
+    from gittrack.registry.event import Event
     from gittrack.share import Shared
 
 _LISTED = 20
@@ -118,6 +118,18 @@ def pull(
     _tell(app, done, "pulled", "from", as_json)
 
 
+def _subject(event: Event) -> str:
+    from gittrack.registry.event import subject
+
+    return subject(event)
+
+
+def _event_json(event: Event) -> dict[str, Any]:
+    from gittrack.registry.event import event_json
+
+    return event_json(event)
+
+
 def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
     if as_json:
         app.console.json(_json(done))
@@ -125,7 +137,7 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
         for experiment, count in sorted(Counter(run.experiment for run in done.runs).items()):
             app.console.line(escape(f"{experiment}: {count:,} {'run' if count == 1 else 'runs'} {verb}"))
         for event in done.models:
-            app.console.line(escape(subject(event)))
+            app.console.line(escape(_subject(event)))
         if not (done.runs or done.models or done.note or done.refused or done.lost):
             app.console.line(escape(f"no new runs {way} {done.remote}"))
         if done.objects:
@@ -136,7 +148,7 @@ def _tell(app: App, done: Shared, verb: str, way: str, as_json: bool) -> None:
         app.console.error(f"{ref}: {reason}")
     for event in done.lost:
         app.console.error(
-            f"{subject(event)}: not in force, for somebody else changed {event.model} first; {_NEXT[verb]}"
+            f"{_subject(event)}: not in force, for somebody else changed {event.model} first; {_NEXT[verb]}"
         )
     if done.note:
         app.console.note(done.note)
@@ -167,8 +179,8 @@ def _json(done: Shared) -> dict[str, Any]:
     return {
         "remote": done.remote,
         "runs": [run.id for run in done.runs],
-        "models": [event_json(event) for event in done.models],
-        "lost": [event_json(event) for event in done.lost],
+        "models": [_event_json(event) for event in done.models],
+        "lost": [_event_json(event) for event in done.lost],
         "objects": done.objects,
         "bytes": done.bytes,
         "refused": dict(done.refused),

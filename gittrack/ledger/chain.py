@@ -6,7 +6,7 @@ docs/formats/ledger.md says it for people who have only git.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, GittrackError
@@ -55,7 +55,12 @@ class PageContent:
 
 def ledger_tips(repository: Repository) -> dict[str, str]:
     """The newest page of every ledger, by its writer."""
-    return {ref[len(layout.LEDGERS) :]: tip for ref, tip in repository.list_refs(layout.LEDGERS).items()}
+    return ledger_tips_in(repository.list_refs(layout.LEDGERS))
+
+
+def ledger_tips_in(refs: Mapping[str, str]) -> dict[str, str]:
+    """Those among refs, by writer."""
+    return {ref[len(layout.LEDGERS) :]: tip for ref, tip in refs.items() if ref.startswith(layout.LEDGERS)}
 
 
 def parse_page(commit: str, kind: str, data: bytes) -> Page:

@@ -13,10 +13,10 @@ from gittrack.git.objects import ObjectBatch, Signature, publish
 from gittrack.git.refs import RefChange
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
-from gittrack.ledger.chain import Purge, all_members, read_pages
+from gittrack.ledger.chain import Purge, all_members, ledger_tips_in, read_pages
 from gittrack.ledger.page import Member, write_pages
 from gittrack.ledger.purged import purged_runs
-from gittrack.ledger.read import Damage, Line, read_lines, run_heads
+from gittrack.ledger.read import Damage, Line, read_lines, run_heads_in
 from gittrack.values import dataclass
 
 # Runs that keep a ref of their own, so that plain git finds the newest by name; and how many more may pile up. The user's own
@@ -54,13 +54,14 @@ def fold(
     """
     ledger = layout.LEDGERS + writer
     for tries in range(_TRIES):
-        tip = repository.resolve(ledger, None)
-        heads = {run: one.head for run, one in run_heads(repository).items()}
+        refs = repository.list_refs(layout.RUNS)
+        tip = refs.get(ledger)
+        heads = {run: one.head for run, one in run_heads_in(refs).items()}
         known = Known.load(repository, writer, tip)
         fresh = {run: (head,) for run, head in heads.items() if head not in known.commits}
         if fresh:
             # A ref of its own may be left here of a run that somebody else has deleted for good.
-            purged = purged_runs(repository)
+            purged = purged_runs(repository, ledger_tips_in(refs))
             fresh = {run: commits for run, commits in fresh.items() if run not in purged}
         members, damaged = _members(repository, fresh, known)
         members += [one for one in extra if one.commit not in known.commits]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 from gittrack.errors import GitFailed
 from gittrack.git.repository import Repository
@@ -11,9 +12,12 @@ from gittrack.ledger.chain import ledger_tips, page_ids, purges_in
 _FILE = "purged"
 
 
-def purged_runs(repository: Repository) -> set[str]:
-    """Their ids, from all ledgers that are here; what was read is noted, and of a ledger that grew only the rest is read."""
-    tips = ledger_tips(repository)
+def purged_runs(repository: Repository, tips: Mapping[str, str] | None = None) -> set[str]:
+    """Their ids, from all ledgers that are here; what was read is noted, and of a ledger that grew only the rest is read.
+
+    `tips` are the newest pages of the ledgers by writer, where the caller has just asked for them.
+    """
+    tips = ledger_tips(repository) if tips is None else tips
     read, runs = _noted(repository)
     if read == tips:
         return runs
@@ -53,7 +57,7 @@ def _noted(repository: Repository) -> tuple[dict[str, str], set[str]]:
         return {}, set()
 
 
-def _note(repository: Repository, tips: dict[str, str], runs: set[str]) -> None:
+def _note(repository: Repository, tips: Mapping[str, str], runs: set[str]) -> None:
     """Failing to write costs another look next time."""
     read = "".join(f"{writer} {tip}\n" for writer, tip in tips.items())
     with contextlib.suppress(OSError, UnicodeEncodeError):

@@ -55,8 +55,13 @@ class Chain:
 
 def run_heads(repository: Repository) -> dict[str, RunRef]:
     """Every run ref by run id."""
+    return run_heads_in(repository.list_refs(layout.RUNS))
+
+
+def run_heads_in(refs: Mapping[str, str]) -> dict[str, RunRef]:
+    """Those among refs, by run id."""
     heads = {}
-    for ref, head in repository.list_refs(layout.RUNS).items():
+    for ref, head in refs.items():
         named = layout.parse_run_ref(ref)
         if named is not None:
             heads[named[1]] = RunRef(named[0], ref, head)
