@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gittrack.capture.code import signature
+from gittrack.capture.identity import signature
 from gittrack.errors import GittrackError
 from gittrack.git.program import git_version
 from gittrack.ledger import layout

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gittrack.capture.code import signature
+from gittrack.capture.identity import signature
 from gittrack.domain.amendment import TAG_PREFIX
 from gittrack.domain.names import check_key, check_run_name
 from gittrack.domain.text import check_text, checked_tags

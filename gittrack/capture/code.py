@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from gittrack.domain.run import CodeCapture
@@ -21,29 +19,6 @@ from gittrack.git.worktree import (
 from gittrack.values import replace
 
 _SECRET_PROBE = 256 * 1024
-
-
-def signature(repository: Repository, environ: Mapping[str, str], *, now: float | None = None) -> Signature:
-    """Who acts, as git would sign it; without a configured identity the login name: a run must not fail for it."""
-    login = _login()
-    name = environ.get("GIT_AUTHOR_NAME") or repository.setting("author.name") or repository.setting("user.name")
-    email = environ.get("GIT_AUTHOR_EMAIL") or repository.setting("author.email") or repository.setting("user.email")
-    identity = f"{_clean(name) or login} <{_clean(email) or f'{login}@{os.uname().nodename}'}>"
-    seconds = time.time() if now is None else now
-    return Signature(identity, int(seconds), time.localtime(seconds).tm_gmtoff)
-
-
-def _clean(text: str | None) -> str:
-    return "".join(c for c in text or "" if c not in "<>\n\0").strip()
-
-
-def _login() -> str:
-    try:
-        import getpass
-
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"
 
 
 def capture_code(repository: Repository, *, allow_dirty: str, author: Signature, snapshot_limit: int) -> CodeCapture:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gittrack.capture.code import signature
+from gittrack.capture.identity import signature
 from gittrack.errors import UsageError
 from gittrack.git.repository import Repository
 from gittrack.ledger.writer import current_writer

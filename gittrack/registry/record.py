@@ -9,6 +9,7 @@ from typing import Any
 from gittrack.domain.version import Version
 from gittrack.errors import GitFailed, LostRace, RefConflict
 from gittrack.git.objects import ObjectBatch, Signature
+from gittrack.git.packs import pack_many_refs
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import create_refs, list_remote
 from gittrack.git.repository import Repository
@@ -88,6 +89,7 @@ def publish_here(repository: Repository, events: Sequence[Event]) -> None:
         change_refs(repository, changes, "gittrack: model")
     except RefConflict as error:
         raise LostRace(f"somebody else changed the model {events[0].model} at this moment ({error})") from None
+    pack_many_refs(repository, (TAGS, SEQUENCE))
 
 
 def restore_tags(repository: Repository, models: Iterable[Model]) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 
 from gittrack.errors import GitFailed, GittrackError, LostRace, RefConflict
+from gittrack.git.packs import pack_many_refs
 from gittrack.git.refs import RefChange, change_refs
 from gittrack.git.remote import create_refs, fetch_refs, list_remote
 from gittrack.git.repository import Repository
@@ -169,6 +170,7 @@ def _take(
         # What follows on what was rewritten follows on nothing that is here.
         del changes[ref]
     change_refs(repository, list(changes.values()), "gittrack: fetch models")
+    pack_many_refs(repository, (TAGS, SEQUENCE))
     _mark_shared(repository, there)
     come = (event for event in theirs.values() if sequence_ref(event.model, event.number) in changes)
     done.events = sorted(come, key=lambda one: (one.model, one.number))

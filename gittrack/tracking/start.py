@@ -15,7 +15,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gittrack.capture.code import capture_code, signature
+from gittrack.capture.code import capture_code
+from gittrack.capture.identity import signature
 from gittrack.capture.job import detect_job, parent_identity
 from gittrack.domain.names import name_from_id
 from gittrack.domain.run import CodeCapture, RunRecord, RunState

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gittrack.capture import code as code_module
-from gittrack.capture.code import capture_code, signature
+from gittrack.capture.code import capture_code
+from gittrack.capture.identity import signature
 from gittrack.domain.run import CodeCapture
 from gittrack.errors import DirtyTree, GittrackError, NoCommitYet
 from gittrack.git.repository import Repository

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gittrack.capture.code import signature
+from gittrack.capture.identity import signature
 from gittrack.domain.amendment import ARTIFACT_PREFIX
 from gittrack.domain.artifact import Artifact
 from gittrack.errors import CorruptRecord, GittrackError

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gittrack.capture.code import signature
+from gittrack.capture.identity import signature
 from gittrack.data.artifact import RunArtifact
 from gittrack.data.needed import needed_objects
 from gittrack.domain.amendment import ARTIFACT_PREFIX

@@ -349,7 +349,7 @@ def test_a_clock_that_runs_backwards_changes_no_order(shop: Shop, monkeypatch: p
     shop.registered("one", "two")
     shop("promote", "digits@v1", "production")
     # The clock of this machine, set back by years: nothing else of the product is replaced.
-    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: 1_000_000_000.0)
+    monkeypatch.setattr("gittrack.capture.identity.time.time", lambda: 1_000_000_000.0)
     shop("promote", "digits@v2", "production")
     events = shop.json("model", "history", "digits")
     assert stages(shop) == {"production": ["v2.0.0"]}

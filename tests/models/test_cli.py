@@ -103,7 +103,7 @@ def test_a_dry_run_tells_a_program_and_its_exit_code(shop: Shop) -> None:
 def test_how_it_stood(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1_772_366_400.0]
     # So that what was true on a day can be asked for without waiting for days.
-    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: clock[0])
+    monkeypatch.setattr("gittrack.capture.identity.time.time", lambda: clock[0])
     shop.trained("net", {"acc": 0.5})
 
     def later(*command: str) -> None:

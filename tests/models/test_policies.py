@@ -158,7 +158,7 @@ def test_soak(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(r"it has been in staging for \S+ minutes of 2 days", refused(shop, "v1", "soak: 2d"))
     # Two and a half days pass.
     later = time.time() + 2.5 * 86_400
-    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
+    monkeypatch.setattr("gittrack.capture.identity.time.time", lambda: later)
     assert "it has been in staging for 2.5 days" in let_in(shop)
 
 
@@ -288,7 +288,7 @@ def test_nobody_tries_what_is_archived(shop: Shop, monkeypatch: pytest.MonkeyPat
     shop("promote", "digits@v2", "shadow", "--keep")
     # Three days pass.
     later = time.time() + 3 * 86_400
-    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
+    monkeypatch.setattr("gittrack.capture.identity.time.time", lambda: later)
     assert refused(shop, "v1", "soak: 2d") == "it is in no stage where it could have been tried for 2 days"
     assert "it has been in shadow for 3 days" in let_in(shop, "v2")
 

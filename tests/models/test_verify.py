@@ -217,7 +217,7 @@ def test_what_held_once_holds_for_ever(shop: Shop, monkeypatch: pytest.MonkeyPat
     become(shop.repo, "Jane")
     # Two hours pass.
     later = time.time() + 7200
-    monkeypatch.setattr("gittrack.capture.code.time.time", lambda: later)
+    monkeypatch.setattr("gittrack.capture.identity.time.time", lambda: later)
     shop("promote", "digits@v1", "production")
     # Since then the version left staging, the policy became another one, and somebody else looks.
     shop.policy("[acc >= 0.99]")

@@ -258,3 +258,20 @@ def test_a_key_that_is_not_there_is_said_so(digits: Repo, tmp_path: Path) -> Non
     with pytest.raises(NotSigned, match="could not sign"):
         made(digits, draft(digits, Action.ASSIGN, ONE, "production"), sign=True)
     assert digits.git("for-each-ref", "refs/tags/digits#*") == ""
+
+
+def test_refs_in_files_of_their_own_never_become_many(digits: Repo) -> None:
+    loose = lambda: sum(len(files) for _, _, files in os.walk(digits.path / ".git" / "refs"))  # noqa: E731
+    before = loose()
+    made = model(digits)
+    who = Signature(JANE, 1_700_000_000)
+    for turn in range(3):
+        for _ in range(60):
+            for action in (Action.ASSIGN, Action.UNASSIGN):
+                events = build(repository(digits), made, [draft(digits, action, ONE, "staging")], who)
+                made = Model(made.name, events=(*made.events, *events))
+        publish_here(repository(digits), made.events[len(model(digits).events) :])
+        assert len(model(digits).events) == 2 + 120 * (turn + 1)
+    # Each event is a tag and a number: 720 files were they all loose.
+    assert loose() < before + 257
+    assert len(digits.git("for-each-ref", "refs/tags/").splitlines()) == 362
