@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from gittrack.tracking.wrap import Wrapped
 
 
+# The newest runs among which repeats are looked for; more of one configuration nobody waits for.
+_MOST_REPEATS = 1_000
+
+
 @dataclass(frozen=True)
 class Project:
     """A repository and its settings."""
@@ -358,6 +362,16 @@ class Project:
     def keys(self, kind: str) -> list[str]:
         """All keys of `params`, `metrics` or `tags` that any run has."""
         return self._current().keys(kind)
+
+    def repeats(self, run: Run) -> list[RunState]:
+        """A run and its finished repeats: of its experiment, of one configuration, told apart by `params.seed_like` alone."""
+        from gittrack.repeats import find_repeats, narrow
+
+        if run.state.commit is None:
+            return [run.state]
+        seeds = self.settings.params.seed_like
+        candidates = self._current().select(narrow(run.state, seeds), experiment=run.experiment, limit=_MOST_REPEATS)
+        return find_repeats(self.repo, run.state, candidates, seeds)
 
     def experiments(self) -> list[ExperimentSummary]:
         """Name, number of runs, and newest start of each experiment."""

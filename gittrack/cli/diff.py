@@ -15,6 +15,7 @@ from gittrack.compare.code import CodeDiff, diff_code
 from gittrack.compare.diff import (
     MetricRow,
     Row,
+    Sample,
     diff_artifacts,
     diff_environment,
     diff_inputs,
@@ -23,12 +24,14 @@ from gittrack.compare.diff import (
 )
 from gittrack.domain.environment import Environment
 from gittrack.errors import UnknownRun
+from gittrack.repeats import samples
 from gittrack.report.numbers import change, column, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
+    from gittrack.domain.run import RunState
     from gittrack.run import Run
 
 _SHOWN_COMMITS = 20
@@ -38,21 +41,24 @@ _SHOWN_COMMITS = 20
 @click.argument("a", metavar="A", shell_complete=complete_runs)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_runs)
 @click.option("--patch", is_flag=True, help="Show the changes of the code line by line.")
+@click.option("--alone", is_flag=True, help="Compare the two runs alone, without their repeats.")
 @click.option("--all", "everything", is_flag=True, help="Show also what is the same.")
 @json_option
 @click.pass_obj
-def diff(app: App, a: str, b: str | None, patch: bool, everything: bool, as_json: bool) -> None:
+def diff(app: App, a: str, b: str | None, patch: bool, alone: bool, everything: bool, as_json: bool) -> None:
     """Compare two runs: params, code, environment, data, metrics, artifacts.
 
     With one run: compare it with its baseline, the newest finished run of its experiment on the
     merge base with the default branch, or else the finished run before it.
+
+    Metrics are those of all repeats of either: finished runs that differ in a seed or a fold alone.
     """
     if b is None:
         judged = app.project.get_run(a)
         other = _baseline(app, judged)
     else:
         other, judged = app.project.get_run(a), app.project.get_run(b)
-    found = _compare(app, other, judged, patch=patch, everything=everything)
+    found = _compare(app, other, judged, patch=patch, alone=alone, everything=everything)
     if as_json:
         app.console.json(found.to_json())
     else:
@@ -69,6 +75,8 @@ class _Diff:
     data: list[Row]
     metrics: list[MetricRow]
     artifacts: list[Row]
+    repeats_a: list[RunState]
+    repeats_b: list[RunState]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -80,15 +88,18 @@ class _Diff:
             "data": [row.to_json() for row in self.data],
             "metrics": [row.to_json() for row in self.metrics],
             "artifacts": [row.to_json() for row in self.artifacts],
+            "repeats": {"a": [one.id for one in self.repeats_a], "b": [one.id for one in self.repeats_b]},
         }
 
 
-def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool) -> _Diff:
+def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool, alone: bool = False) -> _Diff:
     for run in (a, b):
         if run.commit is None:
             app.console.note(f"run {run.name} is still active: its environment and artifacts are not known yet")
     goal = app.project.settings.goal
-    metrics = diff_metrics(a.metrics, b.metrics, goal, all=everything)
+    repeats_a, repeats_b = ([a.state], [b.state]) if alone else _repeats(app, a, b)
+    seeds = app.project.settings.params.seed_like
+    metrics = diff_metrics(samples(repeats_a, seeds), samples(repeats_b, seeds), goal, all=everything)
     if not everything:
         metrics = [row for row in metrics if not row.key.startswith("system/")]
     return _Diff(
@@ -102,7 +113,18 @@ def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool) -> _Dif
         data=diff_inputs(_inputs(a), _inputs(b), all=everything),
         metrics=metrics,
         artifacts=diff_artifacts(_artifacts(a), _artifacts(b), all=everything),
+        repeats_a=repeats_a,
+        repeats_b=repeats_b,
     )
+
+
+def _repeats(app: App, a: Run, b: Run) -> tuple[list[RunState], list[RunState]]:
+    found = app.project.repeats(a), app.project.repeats(b)
+    if any(one.id == b.id for one in found[0]):
+        if a.id != b.id:
+            app.console.note("both are repeats of one configuration: the two alone are compared")
+        return [a.state], [b.state]
+    return found
 
 
 def _environment(run: Run) -> Environment:
@@ -157,7 +179,7 @@ def _text(app: App, found: _Diff) -> Iterator[str]:
         yield "nothing differs"
     elif found.metrics:
         yield ""
-        yield style("one run on each side: a difference in a metric may be chance", "dim")
+        yield style(_chance(found), "dim")
     if found.code.patch:
         yield ""
         yield from map(escape_lines, found.code.patch.rstrip("\n").split("\n"))
@@ -189,12 +211,39 @@ def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[
     changes = tuple(_change(row) for row in rows)
     columns = [
         Column("", tuple(row.key for row in rows)),
-        Column("a", tuple(a or "-" for a, _ in pairs), align="right"),
-        Column("b", tuple(b or "-" for _, b in pairs), align="right"),
+        Column("a", tuple(_sample(row.a, a) for row, (a, _) in zip(rows, pairs, strict=True)), align="right"),
+        Column("b", tuple(_sample(row.b, b) for row, (_, b) in zip(rows, pairs, strict=True)), align="right"),
         Column("change", changes, styles=tuple(_STYLE[row.direction] for row in rows)),
         Column("", tuple(_words(row) for row in rows), rank=1),
     ]
-    return as_text(columns, room=room, paint=paint)
+    if not any(row.judged.tested for row in rows):
+        return as_text(columns, room=room, paint=paint)
+    verdicts = tuple(row.judged.verdict for row in rows)
+    columns[-1] = Column("verdict", verdicts, styles=tuple(_VERDICT_STYLE[one] for one in verdicts), shrink=False)
+    reasons = (f"{row.key}: {row.judged.reason}" for row in rows)
+    return [*as_text(columns, room=room, paint=paint), "", *map(escape, reasons)]
+
+
+_VERDICT_STYLE = {"improved": "good", "regressed": "bad", "equal": "", "undecided": "dim"}
+
+
+def _sample(sample: Sample | None, mean: str) -> str:
+    if sample is None:
+        return "-"
+    if sample.n == 1:
+        return mean
+    # Of a deviation over few repeats two digits are more than is known.
+    spread = "" if sample.sd is None else f" ± {sample.sd:.2g}"
+    return f"{mean}{spread} ({sample.n})"
+
+
+def _chance(found: _Diff) -> str:
+    counts = len(found.repeats_a), len(found.repeats_b)
+    if min(counts) > 1:
+        return f"mean ± standard deviation of {counts[0]} and {counts[1]} repeats; --alone compares the two runs"
+    if max(counts) == 1:
+        return "one run on each side: a difference in a metric may be chance"
+    return f"{counts[0]} and {counts[1]} runs: with one run on a side a difference in a metric may be chance"
 
 
 _STYLE = {"towards": "good", "away": "bad", None: ""}

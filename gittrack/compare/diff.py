@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from gittrack.compare.align import ABSENT, align, flatten, same
+from gittrack.compare.verdict import HasGoal, Judgement, Repeats, judge
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import strict
 from gittrack.domain.environment import Environment
 from gittrack.values import dataclass
-
-Verdict = Literal["improved", "regressed", "equal", "undecided"]
-
-
-class HasGoal(Protocol):
-    @property
-    def goal(self) -> Literal["min", "max"]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +109,12 @@ class MetricRow:
     b: Sample | None
     delta: float | None
     delta_pct: float | None
-    verdict: Verdict
+    judged: Judgement
 
     @property
     def differs(self) -> bool:
-        return self.verdict != "equal"
+        # Equal within what somebody cares for is still not the same.
+        return self.judged.verdict != "equal" or bool(self.delta)
 
     @property
     def direction(self) -> Literal["towards", "away"] | None:
@@ -129,7 +124,8 @@ class MetricRow:
         return "towards" if (self.delta > 0) == (self.goal == "max") else "away"
 
     def to_json(self) -> dict[str, Any]:
-        # Statistics need repeats; one run on each side has none.
+        tested = self.judged.tested
+        interval = tested is not None and tested.low is not None
         return {
             "key": self.key,
             "goal": self.goal,
@@ -137,21 +133,22 @@ class MetricRow:
             "b": None if self.b is None else self.b.to_json(),
             "delta": self.delta,
             "delta_pct": self.delta_pct,
-            "ci": None,
-            "p": None,
-            "test": None,
-            "verdict": self.verdict,
+            "ci": [strict(tested.low), strict(tested.high)] if tested is not None and interval else None,
+            "p": None if tested is None else tested.p,
+            "test": None if tested is None else tested.test,
+            "verdict": self.judged.verdict,
+            "reason": self.judged.reason,
         }
 
 
 def diff_metrics(
-    a: Mapping[str, float],
-    b: Mapping[str, float],
+    a: Mapping[str, Repeats],
+    b: Mapping[str, Repeats],
     goal: Callable[[str], HasGoal | None],
     *,
     all: bool = False,
 ) -> list[MetricRow]:
-    """Last values of one run against those of another.
+    """Last values of the repeats of one configuration against those of another, each with a verdict.
 
     One number against one number proves nothing, so that nothing is better or worse: the verdict
     is `equal` when they are exactly that, else `undecided`.
@@ -160,21 +157,27 @@ def diff_metrics(
     return [row for row in rows if all or row.differs]
 
 
+def one_run(metrics: Mapping[str, float]) -> dict[str, Repeats]:
+    """The metrics of a run that has no repeats."""
+    return {key: Repeats((value,)) for key, value in metrics.items()}
+
+
 def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any) -> MetricRow:
+    none = Repeats(())
     delta = percent = None
     if a is not ABSENT and b is not ABSENT:
-        found = b - a
+        found = b.mean - a.mean
         if math.isfinite(found):
             delta = found
-            percent = 100.0 * found / abs(a) if a else None
+            percent = 100.0 * found / abs(a.mean) if a.mean else None
             if percent is not None and not math.isfinite(percent):
                 percent = None
     return MetricRow(
         key=key,
         goal=None if goal is None else goal.goal,
-        a=None if a is ABSENT else Sample(a),
-        b=None if b is ABSENT else Sample(b),
+        a=None if a is ABSENT else Sample(a.mean, a.sd, len(a.values)),
+        b=None if b is ABSENT else Sample(b.mean, b.sd, len(b.values)),
         delta=delta,
         delta_pct=percent,
-        verdict="equal" if same(a, b) else "undecided",
+        judged=judge(none if a is ABSENT else a, none if b is ABSENT else b, goal),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from gittrack.compare.align import same
-from gittrack.compare.stats import welch_greater
+from gittrack.compare.stats import welch
 from gittrack.data.depot import Depot
 from gittrack.data.needed import needed_objects
 from gittrack.domain.run import RunState
@@ -17,6 +18,7 @@ from gittrack.git.repository import Repository
 from gittrack.git.tags import Checked, check_signature
 from gittrack.models.settings import Authority
 from gittrack.registry.state import Model, VersionState
+from gittrack.repeats import find_repeats
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
@@ -76,40 +78,25 @@ class World:
             # Of one configuration: their repeats are the same ones, and only the two themselves can be compared.
             mine, theirs = [run], [other]
         sign = 1.0 if goal.goal == "max" else -1.0
-        samples = ([sign * one.metrics[metric] for one in group if metric in one.metrics] for group in (mine, theirs))
-        found = welch_greater(*samples)
-        words = f"{metric} is {sign * found.mean_a:.6g}{_of(found.n_a)} against {sign * found.mean_b:.6g}{_of(found.n_b)} of {called}"
+        ours, others = ([one.metrics[metric] for one in group if metric in one.metrics] for group in (mine, theirs))
+        words = (
+            f"{metric} is {fmean(ours):.6g}{_of(len(ours))} against {fmean(others):.6g}{_of(len(others))} of {called}"
+        )
         # Not `<=` alone: a NaN is in no order with anything.
-        if not found.mean_a - found.mean_b > goal.min_change:
+        if not sign * (fmean(ours) - fmean(others)) > goal.min_change:
             least = f", and {goal.min_change:g} is the least that counts" if goal.min_change else ""
             return False, f"{words}{least}"
-        if found.p is None:
+        if min(len(ours), len(others)) < 2 or not all(map(isfinite, (*ours, *others))):
             return True, f"{words}; with one run of either that is what was measured, and proves no more"
-        if found.p > _LEVEL:
-            return False, f"{words}, which may be chance (Welch, p = {found.p:.2g}); more repeats would tell"
-        return True, f"{words} (Welch, p = {found.p:.2g})"
+        # The mean is on the right side; that it is higher is half of what the test of any difference says.
+        p = welch(others, ours).p / 2
+        if p > _LEVEL:
+            return False, f"{words}, which may be chance (Welch, p = {p:.2g}); more repeats would tell"
+        return True, f"{words} (Welch, p = {p:.2g})"
 
     def _repeats(self, run: RunState) -> list[RunState]:
-        """A run and all finished repeats of it: same code and params but for those that tell repeats apart."""
-        alike = self._configuration(run)
-        return [
-            run,
-            *(
-                one
-                for one in self.look().select(experiment=run.experiment)
-                if one.code_commit == run.code_commit
-                and str(one.status) == "finished"
-                and one.id != run.id
-                and self._same(alike, self._configuration(one))
-            ),
-        ]
-
-    def _configuration(self, run: RunState) -> dict[str, object]:
         seeds = self.authority.settings.params.seed_like
-        return {key: value for key, value in run.params.items() if key.rpartition(".")[2] not in seeds}
-
-    def _same(self, a: dict[str, object], b: dict[str, object]) -> bool:
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return find_repeats(self.repository, run, self.look().select(experiment=run.experiment), seeds)
 
     def signature(self, object_id: str, kind: str) -> Checked:
         return check_signature(self.repository, object_id, kind, signers=self.authority.signers)

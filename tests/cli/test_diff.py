@@ -29,7 +29,7 @@ def test_two_runs(three: Desk) -> None:
 
 def test_json_is_the_contract(three: Desk) -> None:
     plain = three.json("diff", "slow", "fast")
-    assert list(plain) == ["a", "b", "code", "params", "environment", "data", "metrics", "artifacts"]
+    assert list(plain) == ["a", "b", "code", "params", "environment", "data", "metrics", "artifacts", "repeats"]
     assert plain["code"] == {"commits": [], "files": [], "patch": None}
     assert plain["params"] == [{"key": "lr", "a": 0.01, "b": 0.1}]
     assert plain["environment"] == []
@@ -83,3 +83,30 @@ def test_code_that_is_not_here(three: Desk) -> None:
     three.repo.git("switch", "--quiet", "main")
     lines = squeezed(three.out("diff", run["id"], "elsewhere"))
     assert any(line.startswith("only b") and line.endswith("Elsewhere") for line in lines)
+
+
+def test_repeats_carry_a_verdict(desk: Desk) -> None:
+    desk.repo.git("config", "gittrack.metrics.goals", "{acc: max, loss: min}")
+    for name, lr, values in (("low", 0.1, (0.90, 0.91, 0.92)), ("high", 0.2, (0.95, 0.962, 0.969))):
+        for seed, acc in enumerate(values):
+            desk.run(f"{name}{seed}", params={"lr": lr, "seed": seed}, metrics={"acc": [acc], "loss": [0.5]})
+    lines = squeezed(desk.out("diff", "low0", "high2"))
+    assert "acc 0.9100 ± 0.01 (3) 0.9603 ± 0.0096 (3) ↑ +0.05033 (+5.5 %) improved" in lines
+    assert any(line.startswith("acc: paired t, the same seeds on both sides: p = 0.00") for line in lines)
+    assert lines[-1] == "mean ± standard deviation of 3 and 3 repeats; --alone compares the two runs"
+    plain = desk.json("diff", "high0", "low0", "--all")
+    assert [len(side) for side in plain["repeats"].values()] == [3, 3]
+    acc, loss = plain["metrics"]
+    assert (acc["verdict"], acc["test"], acc["a"]["n"]) == ("regressed", "paired-t", 3)
+    assert acc["ci"][0] < acc["delta"] < acc["ci"][1] < 0
+    assert (loss["verdict"], loss["reason"]) == ("equal", "every value is the same, n = 3")
+    alone = desk.json("diff", "high0", "low0", "--alone")
+    assert (alone["metrics"][0]["verdict"], alone["metrics"][0]["a"]["n"]) == ("undecided", 1)
+
+
+def test_two_repeats_of_one_configuration_are_two_runs(desk: Desk) -> None:
+    for seed in range(3):
+        desk.run(f"run{seed}", params={"seed": seed}, metrics={"acc": [seed / 10]})
+    done = desk("diff", "run0", "run2")
+    assert "both are repeats of one configuration" in done.stderr
+    assert "one run on each side" in done.stdout

@@ -15,6 +15,7 @@ from gittrack.compare.diff import (
     diff_inputs,
     diff_metrics,
     diff_params,
+    one_run,
 )
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.environment import Environment, Gpu, Hardware, Python
@@ -23,7 +24,7 @@ from gittrack.settings import Goal
 
 def metrics(a: Mapping[str, float], b: Mapping[str, float], *, all: bool = False) -> dict[str, MetricRow]:
     goals = {"acc": Goal("max"), "loss": Goal("min")}
-    return {row.key: row for row in diff_metrics(a, b, goals.get, all=all)}
+    return {row.key: row for row in diff_metrics(one_run(a), one_run(b), goals.get, all=all)}
 
 
 def test_params_that_differ() -> None:
@@ -71,7 +72,7 @@ def test_one_run_each_proves_nothing() -> None:
     assert rows["acc"].direction == "towards"
     assert rows["loss"].direction == "away"
     assert rows["same"].direction is None
-    assert {key: row.verdict for key, row in rows.items()} == {
+    assert {key: row.judged.verdict for key, row in rows.items()} == {
         "acc": "undecided",
         "loss": "undecided",
         "same": "equal",
@@ -114,4 +115,5 @@ def test_metrics_as_json() -> None:
         "p": None,
         "test": None,
         "verdict": "undecided",
+        "reason": "one side has no value",
     }
