@@ -72,6 +72,7 @@ def model() -> None:
 @click.option("--artifact", metavar="A", help="Which artifact of the run, by its name or path.")
 @click.option("--version", "number", metavar="V", help="Its number, as 1.2.0; the next major one if not given.")
 @click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="Which part of the number goes up.")
+@click.option("--signature", metavar="FILE", help="A JSON or YAML file of what goes in and comes out.")
 @_message
 @click.option("-t", "--tag", "tags", metavar="K=V", multiple=True, help="Something to remember of it.")
 @_sharing
@@ -84,6 +85,7 @@ def register(
     artifact: str | None,
     number: str | None,
     bump: str | None,
+    signature: str | None,
     message: str,
     tags: tuple[str, ...],
     push: bool | None,
@@ -101,9 +103,20 @@ def register(
         bump=bump,
         message=message,
         tags=dict(parse_assignment(one, "tag") for one in tags),
+        details=None if signature is None else {"signature": _signature(signature)},
         share=_share(push, remote),
     )
     _tell(app, done, as_json)
+
+
+def _signature(path: str) -> dict[str, Any]:
+    from gittrack.tracking.signature import read_signature
+
+    try:
+        with open(path, "rb") as file:
+            return read_signature(file.read(), path)
+    except OSError as error:
+        raise UsageError(f"the signature {path} cannot be read: {error.strerror}") from None
 
 
 def _promote(

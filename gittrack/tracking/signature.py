@@ -51,6 +51,43 @@ def _one(value: Any) -> dict[str, Any]:
     )
 
 
+def read_signature(text: bytes, what: str) -> dict[str, Any]:
+    """A signature that somebody wrote, as JSON or YAML: `inputs` and `outputs`, each a list of `name`, `dtype` and `shape`.
+
+    `what` names the file in an error; raises InvalidValue for what is no signature.
+    """
+    import yaml
+
+    try:
+        said = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0]
+        raise InvalidValue(f"{what} is neither JSON nor YAML ({first})") from None
+    if not isinstance(said, dict) or not said or not said.keys() <= {"inputs", "outputs"}:
+        raise InvalidValue(
+            f"{what} must hold `inputs`, `outputs` or both, each a list like [{{name: age, dtype: int64}}]"
+        )
+    return {part: [_written(one, f"{what}: {part}") for one in _list(said[part], f"{what}: {part}")] for part in said}
+
+
+def _list(said: object, what: str) -> list[object]:
+    if not isinstance(said, list) or not said or len(said) > _MOST_COLUMNS:
+        raise InvalidValue(
+            f"{what} must be a list of one to {_MOST_COLUMNS:,} entries, each like {{name: age, dtype: int64}}"
+        )
+    return said
+
+
+def _written(one: object, what: str) -> dict[str, Any]:
+    known = isinstance(one, dict) and one.keys() <= {"name", "dtype", "shape"} and isinstance(one.get("dtype"), str)
+    if not isinstance(one, dict) or not known or not isinstance(one.get("name", ""), str):
+        raise InvalidValue(f"{what} has {one!r:.80}, which is not like {{name: age, dtype: int64}}")
+    shape = one.get("shape", [])
+    if not isinstance(shape, list) or not all(size is None or (type(size) is int and size >= 0) for size in shape):
+        raise InvalidValue(f"{what} has the shape {shape!r:.80}; it is a list of lengths, null for that of a batch")
+    return one
+
+
 def example_of(inputs: Any) -> Any:
     """The first rows of an example as JSON has them; None where they cannot be had, or are long."""
     import orjson

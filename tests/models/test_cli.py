@@ -65,7 +65,9 @@ def test_what_every_change_tells_a_program(shop: Shop) -> None:
 def test_what_looking_tells_a_program(shop: Shop, tmp_path: Path) -> None:
     assert shop.json("model", "ls") == []
     run = shop.trained("net", {"acc": 0.5}, params={"lr": 0.1})
-    shop("model", "register", "digits", "net", "-m", "Why", "-t", "team=vision")
+    shop.repo.write("signature.yaml", "inputs: [{name: pixels, dtype: float64}]\n")
+    shop("model", "register", "digits", "net", "-m", "Why", "-t", "team=vision", "--signature", "signature.yaml")
+    assert shop.json("model", "show", "digits@v1")["signature"] == {"inputs": [{"name": "pixels", "dtype": "float64"}]}
     shown = shop.json("model", "show", "digits@v1")
     assert set(shown) == VERSION | {"name", "metrics", "run_details", "inputs", "history"}
     assert (shown["run"], shown["run_details"]["id"], shown["description"]) == (run, run, "Why")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from gittrack.errors import InvalidValue
-from gittrack.tracking.signature import example_of, fields_of, signature_of
+from gittrack.tracking.signature import example_of, fields_of, read_signature, signature_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,35 @@ def test_the_first_rows_are_an_example_and_no_more() -> None:
     assert example_of(np.arange(10)) == [0, 1, 2]
     assert example_of(np.zeros((10, 10_000))) is None
     assert example_of(object()) is None
+
+
+def test_one_that_somebody_wrote() -> None:
+    text = (
+        b"inputs:\n- {name: age, dtype: int64}\n- {dtype: float32, shape: [null, 28, 28]}\noutputs: [{dtype: int64}]\n"
+    )
+    assert read_signature(text, "s.yaml") == {
+        "inputs": [{"name": "age", "dtype": "int64"}, {"dtype": "float32", "shape": [None, 28, 28]}],
+        "outputs": [{"dtype": "int64"}],
+    }
+    assert read_signature(b'{"inputs": [{"dtype": "str"}]}', "s.json") == {"inputs": [{"dtype": "str"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "must hold `inputs`"),
+        (b"[1]", "must hold `inputs`"),
+        (b"input: []", "must hold `inputs`"),
+        (b"inputs: []", "list of one to 1,000"),
+        (b"inputs: {a: 1}", "list of one to 1,000"),
+        (b"inputs: [a]", "has 'a', which is not like"),
+        (b"inputs: [{name: a}]", "which is not like"),
+        (b"inputs: [{dtype: int, name: 3}]", "which is not like"),
+        (b"inputs: [{dtype: int, shape: [-1]}]", r"has the shape \[-1\]"),
+        (b"inputs: [", "neither JSON nor YAML"),
+        (b"\xff\x00", "neither JSON nor YAML"),
+    ],
+)
+def test_what_is_no_signature_is_refused(text: bytes, said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        read_signature(text, "s.yaml")
