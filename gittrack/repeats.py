@@ -67,7 +67,13 @@ def configuration(run: RunState, seed_like: Collection[str]) -> dict[str, Any]:
 
 
 def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, Repeats]:
-    """What repeats measured, by metric; a repeat without a metric is left out of it."""
+    """What repeats measured, by metric; a repeat without a metric is left out of it.
+
+    Of several runs of one seed the last counts: the same thing done again is no second observation.
+    """
+    labelled = {_label(run, seed_like): run for run in runs}
+    if () not in labelled:
+        runs = list(labelled.values())
     folds = _folds(runs, seed_like)
     found: dict[str, Repeats] = {}
     for key in dict.fromkeys(key for run in runs for key in run.metrics):

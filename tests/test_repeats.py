@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from gittrack.compare.verdict import Repeats
 from gittrack.project import Project
+from gittrack.repeats import samples
 from gittrack.run import Run
 from tests.helpers import Repo
 
@@ -74,3 +76,18 @@ def test_a_params_that_is_not_a_number_and_no_params_at_all(repo: Repo) -> None:
     plain = [run(repo, seed=seed) for seed in (1, 2)]
     assert repeats(repo, odd[0]) == [one.id for one in odd]
     assert repeats(repo, plain[0]) == [one.id for one in plain]
+
+
+def test_one_seed_twice_is_one_observation(repo: Repo) -> None:
+    runs = [run(repo, acc=acc, seed=seed) for seed, acc in ((1, 0.5), (2, 0.6), (1, 0.55))]
+    found = samples([one.state for one in runs], ("seed",))["acc"]
+    assert sorted(found.values) == [0.55, 0.6]
+    assert len(found.labels) == 2
+    unlabelled = [run(repo, acc=acc) for acc in (0.5, 0.6)]
+    assert samples([one.state for one in unlabelled], ("seed",))["acc"] == Repeats((0.5, 0.6))
+
+
+def test_folds_are_counted(repo: Repo) -> None:
+    runs = [run(repo, fold=fold, acc=fold / 10) for fold in range(4)]
+    assert samples([one.state for one in runs], ("seed", "fold"))["acc"].folds == 4
+    assert samples([one.state for one in runs], ("seed",))["acc"].folds is None

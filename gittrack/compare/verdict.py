@@ -129,6 +129,9 @@ def decide(
         return Judgement(
             "equal", f"within ± {margin:g} (two one-sided tests, p = {_p(alike)}, n = {_counts(tested)})", tested
         )
+    if tested.se == 0.0 and tested.delta and not (a.labels and b.labels):
+        said = "the repeats of either side are all the same, and nothing says that they had different seeds"
+        return Judgement("undecided", f"{said}: perhaps each is one run made again", tested)
     if p == 1.0 and tested.se == 0.0:
         return Judgement("equal", f"every value is the same, n = {_counts(tested)}", tested)
     if p < level:

@@ -48,6 +48,8 @@ def test_equal_is_shown_and_not_merely_unrefuted() -> None:
     assert judge(*near, Goal("max", 0.002)).reason.startswith("within ± 0.002 (two one-sided tests, p = ")
     assert judge(*near, HIGH).verdict == "undecided"
     assert judge(repeats(0.5, 0.5), repeats(0.5, 0.5), HIGH).verdict == "equal"
+    assert judge(repeats(0.5, 0.5), repeats(0.6, 0.6), HIGH).verdict == "undecided"
+    assert judge(repeats(0.5, 0.5, labels=(1, 2)), repeats(0.6, 0.6, labels=(1, 2)), HIGH).verdict == "improved"
     # Real, and smaller than anybody cares for.
     assert judge(repeats(0.9, 0.9, 0.9), repeats(0.901, 0.901, 0.901), Goal("max", 0.002)).verdict == "equal"
 
