@@ -132,8 +132,14 @@ def reached(repository: Repository, objects: Collection[str]) -> set[str]:
 
 
 def pack_refs(repository: Repository) -> None:
-    """All refs into one file, as `git gc` does it: a thousand files to open would slow the user's own git down."""
-    repository.git("pack-refs", "--all", "--prune")
+    """All refs into one file, as `git gc` does it: a thousand files to open would slow the user's own git down.
+
+    Where another git holds that file, or was killed while it did, they stay as they are: nothing depends on it.
+    """
+    words = ("pack-refs", "--all", "--prune")
+    done = repository.run(*words, check=False)
+    if done.returncode != 0 and b"packed-refs.lock': File exists" not in done.stderr:
+        raise git_failed(words, done.returncode, done.stderr)
 
 
 def pack_many_refs(repository: Repository, folders: Iterable[str]) -> None:

@@ -164,3 +164,15 @@ def test_one_at_a_time(repo: Repo) -> None:
     project = Project.open(repo.path)
     with pack_module._alone(project.repo), pytest.raises(RunBusy, match="packing runs already"):
         project.pack()
+
+
+def test_refs_that_another_git_packs_stay_as_they_are(repo: Repo) -> None:
+    record(repo, 2)
+    lock = repo.path / ".git" / "packed-refs.lock"
+    lock.touch()
+    assert repo.gittrack_json("pack")["objects"] > 0
+    assert lock.exists()
+    assert names(repo) == ["run-0", "run-1"]
+    lock.unlink()
+    repo.gittrack_json("pack")
+    assert "refs/experiments/e/" in (repo.path / ".git" / "packed-refs").read_text("utf-8")
