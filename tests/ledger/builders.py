@@ -82,11 +82,13 @@ def write(
         return there.commit
 
 
-def amend_at(repository: Repository, ref: str, changes: Mapping[str, str | bool | None], **more: Any) -> str:
-    """Amend the run at a ref, of which nothing else is known."""
+def amend_at(
+    repository: Repository, ref: str, changes: Mapping[str, str | bool | None], *, head: str | None = None, **more: Any
+) -> str:
+    """Amend the run at a ref, of which nothing else is known but perhaps its head: a pack may take the ref away."""
     named = layout.parse_run_ref(ref)
     assert named is not None
-    run = RunState(named[1], "", named[0], Status.FINISHED, START)
+    run = RunState(named[1], "", named[0], Status.FINISHED, START, head=head)
     return amend(repository, run, changes, **{"author": SOMEONE, **more})
 
 

@@ -65,9 +65,10 @@ def start(repo: Repo, job: list[str], root: Path) -> subprocess.Popen[bytes]:
 def add(repo: Repo, name: str) -> str:
     project = Project.open(repo.path)
     one = record(project.repo, name=name)
-    write(project.repo, one)
+    head = write(project.repo, one)
     ref = layout.run_ref(one.experiment, one.id)
-    amend_at(project.repo, ref, {"tag:kind": "cv"})
+    # What was started beside this may pack meanwhile.
+    amend_at(project.repo, ref, {"tag:kind": "cv"}, head=head)
     return one.id
 
 
