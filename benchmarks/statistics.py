@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,14 +49,24 @@ def rows(pairs: int) -> Iterator[Row]:
         for called, spreads in (("equal variances", (1.0, 1.0)), ("variances 1 and 9", (1.0, 3.0))):
             yield _null(f"unpaired, n = {n}, {called}", partial(_unpaired, n, spreads), pairs, bar)
         yield _null(f"same seeds, n = {n}", partial(_paired, n), pairs, bar)
+        yield _null(f"same seeds, n = {n}, of 50 examples right", partial(_rounded, n, True), pairs, bar)
+        yield _null(f"unpaired, n = {n}, of 50 examples right", partial(_rounded, n, False), pairs, bar)
+    for n, m in ((2, 3), (2, 10), (2, 30), (3, 10), (4, 30), (5, 30)):
+        for spread in (1.0, 3.0):
+            yield _null(
+                f"unpaired, n = {n} and {m}, variances {spread**2:g} and 1", partial(_uneven, n, m, spread), pairs, bar
+            )
     for examples, features in _DATA:
         size = f"{examples} examples, {features} features"
+        yield _null(f"{_FOLDS} overlapping folds, {size}", partial(_overlapping, examples, features, True), pairs, bar)
         yield _null(
-            f"{_FOLDS} overlapping folds, {size}", partial(_overlapping, examples, features, _FOLDS), pairs, bar
+            f"the same folds judged as {_FOLDS} seeds", partial(_overlapping, examples, features, False), pairs, None
         )
-        yield _null(
-            f"the same folds judged as {_FOLDS} seeds", partial(_overlapping, examples, features, None), pairs, None
-        )
+    for rounds in (2, 5):
+        for shuffled, called in ((False, "the same folds"), (True, "other folds each time")):
+            what = f"{_FOLDS} folds, {rounds} times, {called}, 60 examples, 3 features"
+            yield _null(what, partial(_again, rounds, shuffled), max(100, pairs // rounds), bar)
+    yield _null(f"{_FOLDS} folds, one missing, 60 examples, 30 features", partial(_missing, 60, 30), pairs, bar)
     from statsmodels.stats.power import TTestIndPower
 
     for n in (17, 26):
@@ -110,24 +120,61 @@ def _paired(n: int, source: random.Random) -> tuple[Repeats, Repeats]:
     return a, b
 
 
-def _overlapping(examples: int, size: int, folds: int | None, source: random.Random) -> tuple[Repeats, Repeats]:
+def _rounded(n: int, labelled: bool, source: random.Random) -> tuple[Repeats, Repeats]:
+    """An accuracy that takes 51 values, mostly two or three of them; n repeats are often all the same."""
+    labels = tuple(range(n)) if labelled else ()
+    a, b = (Repeats(tuple(round(source.gauss(45, 0.4)) / 50 for _ in range(n)), labels) for _ in "ab")
+    return a, b
+
+
+def _uneven(n: int, m: int, spread: float, source: random.Random) -> tuple[Repeats, Repeats]:
+    a = Repeats(tuple(source.gauss(0, spread) for _ in range(n)))
+    return a, Repeats(tuple(source.gauss(0, 1) for _ in range(m)))
+
+
+def _overlapping(examples: int, size: int, as_folds: bool, source: random.Random) -> tuple[Repeats, Repeats]:
     """Two linear models, each with features of its own that say equally little, cross-validated on the same small data set."""
+    (a, b), folds = _losses(examples, size, [False], source), tuple(range(_FOLDS))
+    return (Repeats(a, (), folds), Repeats(b, (), folds)) if as_folds else (Repeats(a, folds), Repeats(b, folds))
+
+
+def _missing(examples: int, size: int, source: random.Random) -> tuple[Repeats, Repeats]:
+    """The same, where one side lacks its last fold."""
+    a, b = _losses(examples, size, [False], source)
+    folds = tuple(range(_FOLDS))
+    return Repeats(a, (), folds), Repeats(b[:-1], (), folds[:-1])
+
+
+def _again(rounds: int, shuffled: bool, source: random.Random) -> tuple[Repeats, Repeats]:
+    """Cross-validations made several times: of the same folds with other seeds, or of folds drawn anew."""
+    a, b = _losses(60, 3, [shuffled] * rounds, source, noise=0.1)
+    labels = tuple(one for one in range(rounds) for _ in range(_FOLDS))
+    folds = tuple(range(_FOLDS)) * rounds
+    return Repeats(a, labels, folds), Repeats(b, labels, folds)
+
+
+def _losses(
+    examples: int, size: int, shuffled: Sequence[bool], source: random.Random, noise: float = 0.0
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The losses of two models that know equally little, of every fold of every round; `noise` is what a seed adds."""
     import numpy as np
 
     draw = np.random.default_rng(source.getrandbits(64))
     target = draw.normal(size=examples)
-    losses = []
-    for _ in "ab":
-        features = draw.normal(size=(examples, size)) + 0.3 * target[:, None]
+    both = [draw.normal(size=(examples, size)) + 0.3 * target[:, None] for _ in "ab"]
+    losses: tuple[list[float], list[float]] = ([], [])
+    for anew in shuffled:
         fold = np.arange(examples) % _FOLDS
-        errors = []
-        for one in range(_FOLDS):
-            rest = fold != one
-            kept = features[rest]
-            weights = np.linalg.solve(kept.T @ kept, kept.T @ target[rest])
-            errors.append(-float(np.mean((target[~rest] - features[~rest] @ weights) ** 2)))
-        losses.append(Repeats(tuple(errors), tuple(range(_FOLDS)), folds))
-    return losses[0], losses[1]
+        if anew:
+            draw.shuffle(fold)
+        for features, found in zip(both, losses, strict=True):
+            for one in range(_FOLDS):
+                rest = fold != one
+                kept = features[rest]
+                weights = np.linalg.solve(kept.T @ kept, kept.T @ target[rest])
+                error = np.mean((target[~rest] - features[~rest] @ weights) ** 2) + noise * draw.normal()
+                found.append(-float(error))
+    return tuple(losses[0]), tuple(losses[1])
 
 
 if __name__ == "__main__":

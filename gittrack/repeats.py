@@ -5,7 +5,6 @@ What tells them apart are params like a seed or the number of a fold (`params.se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,21 +15,27 @@ from gittrack.domain.run import RunState, Status
 from gittrack.errors import CorruptRecord
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
+from gittrack.ledger.files import from_yaml
 
 if TYPE_CHECKING:
     from gittrack.index.filter import Filter
 
 # Params that the index is asked for; more would hardly leave fewer runs.
 _ASKED = 12
+# The index keeps no larger integers; a NaN is not below it either.
+_ASKABLE = 2**63 - 1
 _FOLD = "fold"
+# The name of no object.
+_NOTHING = "0" * 40
 # Of an environment what may make a number differ; which machine it was, and which seeds, is another matter.
+_Label = tuple[tuple[str, str], ...]
 _MADE_WITH = ("python", "packages", "editable", "vcs", "lock_files", "container", "conda")
 
 
 def find_repeats(
     repository: Repository, of: RunState, candidates: Iterable[RunState], seed_like: Collection[str]
 ) -> list[RunState]:
-    """The run itself and its finished repeats, in the order in which they started.
+    """The run itself and its finished repeats, one for each seed, in the order in which they started.
 
     A run that is still active has none: its environment is not known yet. Files are read of those alone whose params agree.
     """
@@ -46,7 +51,7 @@ def find_repeats(
         return [of]
     (ours, *theirs) = _grounds(repository, [of, *alike])
     found = [one for one, ground in zip(alike, theirs, strict=True) if ground == ours]
-    return sorted([of, *found], key=lambda one: (one.started, one.id))
+    return distinct([of, *found], seed_like, of)
 
 
 def narrow(run: RunState, seed_like: Collection[str]) -> Filter:
@@ -56,7 +61,7 @@ def narrow(run: RunState, seed_like: Collection[str]) -> Filter:
     numbers = (
         Compare(Field("params", key), "=", value)
         for key, value in configuration(run, seed_like).items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= _ASKABLE
     )
     return Filter(And((Compare(Field("run", "status"), "=", str(Status.FINISHED)), *islice(numbers, _ASKED))))
 
@@ -67,20 +72,31 @@ def configuration(run: RunState, seed_like: Collection[str]) -> dict[str, Any]:
 
 
 def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, Repeats]:
-    """What repeats measured, by metric; a repeat without a metric is left out of it.
-
-    Of several runs of one seed the last counts: the same thing done again is no second observation.
-    """
-    labelled = {_label(run, seed_like): run for run in runs}
-    if () not in labelled:
-        runs = list(labelled.values())
-    folds = _folds(runs, seed_like)
+    """What repeats measured, by metric; a repeat without a metric is left out of it."""
     found: dict[str, Repeats] = {}
     for key in dict.fromkeys(key for run in runs for key in run.metrics):
         having = [run for run in runs if key in run.metrics]
-        labels = tuple(_label(run, seed_like) for run in having)
-        found[key] = Repeats(tuple(run.metrics[key] for run in having), labels if all(labels) else (), folds)
+        seeds, folds = zip(*(_labels(run, seed_like) for run in having), strict=True)
+        if not all(folds) or len(set(folds)) < 2:
+            # A fold that is always the same one is no cross-validation.
+            seeds, folds = tuple(seed + fold for seed, fold in zip(seeds, folds, strict=True)), ()
+        found[key] = Repeats(tuple(run.metrics[key] for run in having), seeds if all(seeds) else (), folds)
     return found
+
+
+def distinct(runs: Iterable[RunState], seed_like: Collection[str], of: RunState | None = None) -> list[RunState]:
+    """One run for each seed: the same thing done again is no second observation.
+
+    `of` stays in any case; else it is the run that has the most metrics, the last of several. Runs without a seed all stay.
+    """
+    kept: dict[Any, RunState] = {}
+    for run in sorted(runs, key=lambda one: (one.started, one.id)):
+        label = _labels(run, seed_like)
+        key = label if any(label) else run.id
+        other = kept.get(key)
+        if other is None or run is of or (other is not of and len(run.metrics) >= len(other.metrics)):
+            kept[key] = run
+    return sorted(kept.values(), key=lambda one: (one.started, one.id))
 
 
 def _may_repeat(run: RunState) -> bool:
@@ -95,16 +111,16 @@ def _tells_apart(key: str, seed_like: Collection[str]) -> bool:
     return key.rpartition(".")[2] in seed_like
 
 
-def _label(run: RunState, seed_like: Collection[str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((key, repr(value)) for key, value in run.params.items() if _tells_apart(key, seed_like)))
+def _labels(run: RunState, seed_like: Collection[str]) -> tuple[_Label, _Label]:
+    """What tells a run apart from its repeats: its seeds, and its fold."""
+    found = sorted((key, _exact(value)) for key, value in run.params.items() if _tells_apart(key, seed_like))
+    folds = tuple(one for one in found if one[0].rpartition(".")[2] == _FOLD)
+    return tuple(one for one in found if one not in folds), folds
 
 
-def _folds(runs: Sequence[RunState], seed_like: Collection[str]) -> int | None:
-    """Of how many folds a cross-validation these runs are, where they are one."""
-    if _FOLD not in seed_like:
-        return None
-    numbers = {repr(value) for run in runs for key, value in run.params.items() if key.rpartition(".")[2] == _FOLD}
-    return len(numbers) if len(numbers) > 1 else None
+def _exact(value: Any) -> str:
+    """1 and 1.0 are one seed."""
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _grounds(repository: Repository, runs: Sequence[RunState]) -> Iterator[tuple[Any, ...]]:
@@ -112,40 +128,47 @@ def _grounds(repository: Repository, runs: Sequence[RunState]) -> Iterator[tuple
 
     Equal bytes are read once: repeats mostly have the same environment, and a file of it takes 10 ms to understand.
     """
-    from gittrack.ledger.files import from_yaml
-
     names = [
         name
         for run in runs
         for name in (
-            f"{run.code_commit}^{{tree}}",
+            f"{run.code_commit or _NOTHING}^{{tree}}",
             f"{run.commit}:{layout.FOLDER}/{layout.RUN}",
             f"{run.commit}:{layout.FOLDER}/{layout.ENVIRONMENT}",
         )
     ]
     answers = repository.read_objects(names)
     known: dict[bytes, Any] = {}
-    for run, (_, kind, tree) in zip(runs, answers, strict=False):
-        _, _, record = next(answers)
-        _, _, environment = next(answers)
+    for run, (_, tree_kind, tree) in zip(runs, answers, strict=False):
+        _, record_kind, record = next(answers)
+        _, environment_kind, environment = next(answers)
         # A commit that this clone lacks is known by its name alone; a run without one is like no other.
-        code = tree if kind == "tree" else run.code_commit or run.id
+        code = tree if tree_kind == "tree" else run.code_commit or run.id
         try:
+            if record_kind != "blob" or environment_kind != "blob":
+                raise CorruptRecord(f"run {run.id[:8]} has no record of what it was made with")
             if environment not in known:
-                plain = from_yaml(environment, "environment.yaml") if environment else None
-                known[environment] = {key: plain.get(key) for key in _MADE_WITH} if isinstance(plain, dict) else None
+                known[environment] = _made_with(environment)
             yield code, _inputs(record), known[environment]
         except CorruptRecord:
+            # What cannot be read is like nothing else.
             yield run.id, None, None
+
+
+def _made_with(environment: bytes) -> dict[str, Any]:
+    plain = from_yaml(environment, "environment.yaml")
+    if not isinstance(plain, dict):
+        raise CorruptRecord("environment.yaml is no mapping")
+    return {key: plain.get(key) for key in _MADE_WITH}
 
 
 def _inputs(record: bytes) -> dict[str, Any]:
     """Data by path; a record that names none is not read any further."""
     if b"\ninputs:" not in record:
         return {}
-    from gittrack.ledger.files import from_yaml
-
     plain = from_yaml(record, "run.yaml")
-    inputs = plain.get("inputs", ()) if isinstance(plain, dict) else ()
+    inputs = plain.get("inputs") or () if isinstance(plain, dict) else ()
+    if not isinstance(inputs, list | tuple) or not all(isinstance(one, dict) for one in inputs):
+        raise CorruptRecord("inputs of run.yaml are no list of mappings")
     rest = ({key: value for key, value in one.items() if key != "path"} for one in inputs)
     return {str(one.get("path", "?")): left.get("md5") or left for one, left in zip(inputs, rest, strict=True)}

@@ -54,15 +54,17 @@ else:
     class _Described:
         """The standard library's description of the fields, made when somebody asks for it."""
 
-        __slots__ = ("annotations", "frozen")
+        __slots__ = ("annotations", "frozen", "home")
 
         def __init__(self, annotations, frozen):
             self.annotations, self.frozen = annotations, frozen
+            self.home = None
 
         def __get__(self, value, owner):
             import dataclasses
 
-            home = next(one for one in owner.__mro__ if one.__dict__.get("__dataclass_fields__") is self)
+            # Known from the start: another thread may have put the description in our place.
+            home = self.home
             said = {"__annotations__": self.annotations, "__module__": home.__module__}
             for one in home.__gittrack_fields__:
                 if one.factory is not _MISSING:
@@ -90,6 +92,8 @@ else:
             said = cls.__dict__.get(name, _MISSING)
             one = said if isinstance(said, _Field) else _Field(said, _MISSING, True, True)
             one.name = name
+            if one.default.__class__.__hash__ is None:
+                raise ValueError(f"the default of {name} would be one value for all; give a default_factory")
             described[name] = one
         every = tuple(described.values())
 
@@ -97,15 +101,19 @@ else:
             "__init__": _init(every, frozen, hasattr(cls, "__post_init__")),
             "__gittrack_fields__": every,
             "__gittrack_annotations__": annotations,
-            "__dataclass_fields__": _Described(annotations, frozen),
+            "__dataclass_fields__": (description := _Described(annotations, frozen)),
             "__match_args__": tuple(described),
         }
         if "__repr__" not in cls.__dict__:
             added["__repr__"] = _repr
+        added["__gittrack_key__"] = staticmethod(_key(tuple(one.name for one in every if one.compare)))
         if "__eq__" not in cls.__dict__:
-            compared = tuple(one.name for one in every if one.compare)
-            added["__gittrack_key__"] = staticmethod(_key(compared))
             added["__eq__"] = _eq
+        # A class body that has an __eq__ alone is given a __hash__ of None, which nobody asked for.
+        asked = cls.__dict__.get("__hash__") is not None or (
+            "__hash__" in cls.__dict__ and "__eq__" not in cls.__dict__
+        )
+        if not asked:
             added["__hash__"] = _hash if frozen else None
         if frozen:
             added["__setattr__"], added["__delattr__"] = _refuse_set, _refuse_delete
@@ -118,6 +126,7 @@ else:
                         setattr(cls, name, cls.__dict__[name].default)
             for name, what in added.items():
                 setattr(cls, name, what)
+            description.home = cls
             return cls
         inherited = {name for base in cls.__mro__[1:] for name in base.__dict__.get("__slots__", ())}
         body = {
@@ -130,7 +139,9 @@ else:
         if frozen and "__getstate__" not in body:
             body["__getstate__"], body["__setstate__"] = _getstate, _setstate
         body["__qualname__"] = cls.__qualname__
-        return type(cls)(cls.__name__, cls.__bases__, body)
+        built = type(cls)(cls.__name__, cls.__bases__, body)
+        description.home = built
+        return built
 
     def _init(every, frozen, then):
         known = {"_set": object.__setattr__, "_missing": _MISSING}

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from gittrack.compare.verdict import Repeats
+from gittrack.git.repository import Repository
 from gittrack.project import Project
-from gittrack.repeats import samples
+from gittrack.repeats import find_repeats, samples
 from gittrack.run import Run
+from gittrack.values import replace
 from tests.helpers import Repo
 
 
@@ -79,15 +81,71 @@ def test_a_params_that_is_not_a_number_and_no_params_at_all(repo: Repo) -> None:
 
 
 def test_one_seed_twice_is_one_observation(repo: Repo) -> None:
-    runs = [run(repo, acc=acc, seed=seed) for seed, acc in ((1, 0.5), (2, 0.6), (1, 0.55))]
-    found = samples([one.state for one in runs], ("seed",))["acc"]
-    assert sorted(found.values) == [0.55, 0.6]
-    assert len(found.labels) == 2
+    runs = [run(repo, acc=acc, seed=seed) for seed, acc in ((1, 0.5), (2, 0.6), (1.0, 0.55))]
+    project = Project.open(repo.path)
+    for named, values in ((0, (0.5, 0.6)), (1, (0.6, 0.55)), (2, (0.6, 0.55))):
+        # The run that somebody named stays, whatever was made again later.
+        found = project.repeats(runs[named])
+        assert [one.metrics["acc"] for one in found] == list(values)
+        assert len(samples(found, ("seed",))["acc"].labels) == 2
+
+
+def test_a_rerun_without_the_metric_does_not_take_it_away(repo: Repo) -> None:
+    kept, named = run(repo, seed=1), run(repo, seed=2)
+    again = Project.open(repo.path).start_run(params={"seed": 1}, console=False)
+    again.finish()
+    assert repeats(repo, named) == [kept.id, named.id]
+
+
+def test_runs_without_a_seed_all_count(repo: Repo) -> None:
     unlabelled = [run(repo, acc=acc) for acc in (0.5, 0.6)]
-    assert samples([one.state for one in unlabelled], ("seed",))["acc"] == Repeats((0.5, 0.6))
+    seeded = [run(repo, acc=0.7, seed=1), run(repo, acc=0.8, seed=1)]
+    found = Project.open(repo.path).repeats(unlabelled[0])
+    assert [one.id for one in found] == [unlabelled[0].id, unlabelled[1].id, seeded[1].id]
+    assert samples(found, ("seed",))["acc"] == Repeats((0.5, 0.6, 0.8))
 
 
-def test_folds_are_counted(repo: Repo) -> None:
-    runs = [run(repo, fold=fold, acc=fold / 10) for fold in range(4)]
-    assert samples([one.state for one in runs], ("seed", "fold"))["acc"].folds == 4
-    assert samples([one.state for one in runs], ("seed",))["acc"].folds is None
+def test_folds_are_known_by_their_params(repo: Repo) -> None:
+    runs = [run(repo, fold=fold, seed=7, acc=fold / 10) for fold in range(4)]
+    found = samples([one.state for one in runs], ("seed", "fold"))["acc"]
+    assert (len(set(found.folds)), len(set(found.labels))) == (4, 1)
+    assert samples([one.state for one in runs], ("seed",))["acc"].folds == ()
+    # A fold that is always the same one is a param like another.
+    alone = samples([one.state for one in runs[:1]], ("seed", "fold"))["acc"]
+    assert (alone.folds, len(alone.labels)) == ((), 1)
+
+
+def test_integers_beyond_what_the_index_keeps(repo: Repo) -> None:
+    runs = [run(repo, seed=seed, big=2**63, small=-(2**70), lr=0.1) for seed in (1, 2)]
+    assert repeats(repo, runs[0]) == [one.id for one in runs]
+
+
+@pytest.mark.parametrize("inputs", ["[a, b]", "{path: a}", "7", "[{path: a}, 3]"])
+def test_a_damaged_record_is_like_nothing_else(repo: Repo, inputs: str) -> None:
+    first, second = run(repo, seed=1), run(repo, seed=2)
+    broken = [
+        _with_file(repo, one.commit, ".gittrack/run.yaml", f"x: 1\ninputs: {inputs}\n") for one in (first, second)
+    ]
+    states = [replace(one.state, commit=commit) for one, commit in zip((first, second), broken, strict=True)]
+    assert find_repeats(Repository.discover(repo.path), states[0], states, ("seed",)) == [states[0]]
+
+
+def test_a_run_without_its_environment_is_like_nothing_else(repo: Repo) -> None:
+    runs = [run(repo, seed=seed) for seed in (1, 2)]
+    states = [
+        replace(one.state, commit=_with_file(repo, one.commit, ".gittrack/environment.yaml", None)) for one in runs
+    ]
+    assert find_repeats(Repository.discover(repo.path), states[0], states, ("seed",)) == [states[0]]
+
+
+def _with_file(repo: Repo, commit: str | None, path: str, text: str | None) -> str:
+    """A commit like another, but for one file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_INDEX_FILE", str(repo.path / ".git" / "scratch-index"))
+        repo.git("read-tree", str(commit))
+        if text is None:
+            repo.git("update-index", "--force-remove", path)
+        else:
+            blob = repo.git("hash-object", "-w", "--stdin", input=text)
+            repo.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        return repo.git("commit-tree", repo.git("write-tree"), "-m", "broken")

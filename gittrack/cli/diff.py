@@ -31,10 +31,12 @@ from gittrack.report.text import escape, escape_lines
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
+    from gittrack.compare.stats import Name
     from gittrack.domain.run import RunState
     from gittrack.run import Run
 
 _SHOWN_COMMITS = 20
+_TESTS = ("welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon")
 
 
 @click.command(short_help="everything that differs between two runs")
@@ -42,10 +44,20 @@ _SHOWN_COMMITS = 20
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_runs)
 @click.option("--patch", is_flag=True, help="Show the changes of the code line by line.")
 @click.option("--alone", is_flag=True, help="Compare the two runs alone, without their repeats.")
+@click.option("--test", "asked", type=click.Choice(_TESTS), help="Take this test, not the one that the data suggest.")
 @click.option("--all", "everything", is_flag=True, help="Show also what is the same.")
 @json_option
 @click.pass_obj
-def diff(app: App, a: str, b: str | None, patch: bool, alone: bool, everything: bool, as_json: bool) -> None:
+def diff(
+    app: App,
+    a: str,
+    b: str | None,
+    patch: bool,
+    alone: bool,
+    asked: Name | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
     """Compare two runs: params, code, environment, data, metrics, artifacts.
 
     With one run: compare it with its baseline, the newest finished run of its experiment on the
@@ -58,7 +70,7 @@ def diff(app: App, a: str, b: str | None, patch: bool, alone: bool, everything: 
         other = _baseline(app, judged)
     else:
         other, judged = app.project.get_run(a), app.project.get_run(b)
-    found = _compare(app, other, judged, patch=patch, alone=alone, everything=everything)
+    found = _compare(app, other, judged, patch=patch, alone=alone, asked=asked, everything=everything)
     if as_json:
         app.console.json(found.to_json())
     else:
@@ -92,14 +104,14 @@ class _Diff:
         }
 
 
-def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool, alone: bool = False) -> _Diff:
+def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool, alone: bool, asked: Name | None) -> _Diff:
     for run in (a, b):
         if run.commit is None:
             app.console.note(f"run {run.name} is still active: its environment and artifacts are not known yet")
     goal = app.project.settings.goal
     repeats_a, repeats_b = ([a.state], [b.state]) if alone else _repeats(app, a, b)
     seeds = app.project.settings.params.seed_like
-    metrics = diff_metrics(samples(repeats_a, seeds), samples(repeats_b, seeds), goal, all=everything)
+    metrics = diff_metrics(samples(repeats_a, seeds), samples(repeats_b, seeds), goal, all=everything, asked=asked)
     if not everything:
         metrics = [row for row in metrics if not row.key.startswith("system/")]
     return _Diff(
@@ -238,7 +250,10 @@ def _sample(sample: Sample | None, mean: str) -> str:
 
 
 def _chance(found: _Diff) -> str:
-    counts = len(found.repeats_a), len(found.repeats_b)
+    counts = [
+        max((one.n for one in side if one), default=1)
+        for side in zip(*((row.a, row.b) for row in found.metrics), strict=True)
+    ]
     if min(counts) > 1:
         return f"mean ± standard deviation of {counts[0]} and {counts[1]} repeats; --alone compares the two runs"
     if max(counts) == 1:

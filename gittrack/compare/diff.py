@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from gittrack.compare.align import ABSENT, align, flatten, same
+from gittrack.compare.stats import Name
 from gittrack.compare.verdict import HasGoal, Judgement, Repeats, judge
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import strict
@@ -147,13 +148,14 @@ def diff_metrics(
     goal: Callable[[str], HasGoal | None],
     *,
     all: bool = False,
+    asked: Name | None = None,
 ) -> list[MetricRow]:
     """Last values of the repeats of one configuration against those of another, each with a verdict.
 
     One number against one number proves nothing, so that nothing is better or worse: the verdict
-    is `equal` when they are exactly that, else `undecided`.
+    is `equal` when they are exactly that, else `undecided`. `asked` is a test of one's own choice.
     """
-    rows = [_metric_row(key, goal(key), x, y) for key, x, y in align(a, b)]
+    rows = [_metric_row(key, goal(key), x, y, asked) for key, x, y in align(a, b)]
     return [row for row in rows if all or row.differs]
 
 
@@ -162,7 +164,7 @@ def one_run(metrics: Mapping[str, float]) -> dict[str, Repeats]:
     return {key: Repeats((value,)) for key, value in metrics.items()}
 
 
-def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any) -> MetricRow:
+def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any, asked: Name | None) -> MetricRow:
     none = Repeats(())
     delta = percent = None
     if a is not ABSENT and b is not ABSENT:
@@ -179,5 +181,5 @@ def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any) -> MetricRow:
         b=None if b is ABSENT else Sample(b.mean, b.sd, len(b.values)),
         delta=delta,
         delta_pct=percent,
-        judged=judge(none if a is ABSENT else a, none if b is ABSENT else b, goal),
+        judged=judge(none if a is ABSENT else a, none if b is ABSENT else b, goal, asked=asked),
     )

@@ -2,7 +2,11 @@
 
 `delta` is always the mean of `b` minus that of `a`. Sources: Welch 1947, Biometrika 34, 28-35; Nadeau and Bengio 2003,
 Machine Learning 52, 239-281; McNemar 1947, Psychometrika 12, 153-157; Holm 1979, Scandinavian Journal of Statistics 6, 65-70;
-Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.
+Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680; Mickey and Brown 1966, Annals of Mathematical
+Statistics 37, 639-642; Pitman 1937, Supplement to the Journal of the Royal Statistical Society 4, 119-130.
+
+Values are scaled by a power of two before they are squared, which loses no digit: the largest and the smallest numbers that there
+are can be compared. OverflowError says that a difference is no number any more.
 """
 
 from __future__ import annotations
@@ -15,12 +19,15 @@ from typing import Literal
 from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
-Name = Literal["welch", "paired-t", "corrected-t", "sign-flip", "wilcoxon", "mcnemar"]
+Name = Literal["welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon", "mcnemar"]
 LEVEL = 0.05
 POWER = 0.8
 # 2^13 sign patterns are all tried; of more pairs a sample of them.
 _EXACT_PAIRS = 13
+_EXACT_SPLITS = 20_000
 _RESAMPLES = 9_999
+# A spread that rounding alone makes, of values scaled to 1.
+_ROUNDING = 1e-12
 # With n pairs the smallest two-sided p of Wilcoxon's test is 2^(1-n): 5 pairs can never reach 0.05.
 WILCOXON_PAIRS = 6
 _MOST_REPEATS = 10_000
@@ -44,37 +51,52 @@ class Tested:
     high: float | None = None
 
 
-def welch(a: Sequence[float], b: Sequence[float], *, level: float = LEVEL) -> Tested:
-    """Independent samples of unequal variance, at least two values each; raises InvalidValue for fewer or no finite ones."""
-    _check(a, b)
+def welch(a: Sequence[float], b: Sequence[float], *, bounded: bool = False, level: float = LEVEL) -> Tested:
+    """Independent samples of unequal variance, at least two values each; raises InvalidValue for fewer or no finite ones.
+
+    `bounded` takes the fewest degrees of freedom that there can be (Mickey and Brown 1966): Welch's own number is an estimate, and
+    with two values against thirty it is wrong so often that 12% of all differences that are none seem real.
+    """
+    (a, b), exponent = _scaled(a, b)
     parts = stdev(a) ** 2 / len(a), stdev(b) ** 2 / len(b)
     se = math.sqrt(sum(parts))
     below = parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1)
     df = sum(parts) ** 2 / below if below else float(len(a) + len(b) - 2)
-    return _by_t("welch", len(a), len(b), fmean(b) - fmean(a), se, df, level)
+    if bounded:
+        df = float(min(len(a), len(b)) - 1)
+    return _by_t("welch", (len(a), len(b)), fmean(b) - fmean(a), se, df, level, exponent)
 
 
 def paired_t(a: Sequence[float], b: Sequence[float], *, level: float = LEVEL) -> Tested:
     """Values that belong together one by one, as of the same seeds."""
-    apart = _pairs(a, b)
-    return _by_t("paired-t", len(a), len(b), fmean(apart), stdev(apart) / math.sqrt(len(apart)), len(apart) - 1, level)
+    apart, exponent = _pairs(a, b)
+    se = stdev(apart) / math.sqrt(len(apart))
+    return _by_t("paired-t", (len(a), len(b)), fmean(apart), se, len(apart) - 1, level, exponent)
 
 
-def corrected_t(a: Sequence[float], b: Sequence[float], *, test_share: float, level: float = LEVEL) -> Tested:
-    """Folds of a (repeated) cross-validation, whose training sets overlap (Nadeau and Bengio 2003, equation 10).
+def corrected_t(
+    a: Sequence[float], b: Sequence[float], *, test_share: float, rounds: int = 1, level: float = LEVEL
+) -> Tested:
+    """Folds of a cross-validation, whose training sets overlap (Nadeau and Bengio 2003, equation 10).
 
-    `test_share` is how many examples are tested for each one trained on: 1/(k-1) with k folds.
+    `test_share` is how many examples are tested for each one trained on: 1/(k-1) with k folds. Of a cross-validation made in
+    several `rounds`, which stand one after the other, the variance is that within a round, and no round is counted as further
+    evidence: whether its folds are the same examples again or others, nobody tells us.
     """
     if not test_share > 0:
         raise InvalidValue(f"the share of tested to trained examples must be more than 0, not {test_share!r}")
-    apart = _pairs(a, b)
-    se = stdev(apart) * math.sqrt(1 / len(apart) + test_share)
-    return _by_t("corrected-t", len(a), len(b), fmean(apart), se, len(apart) - 1, level)
+    apart, exponent = _pairs(a, b)
+    folds, odd = divmod(len(apart), rounds)
+    if odd or folds < 2:
+        raise InvalidValue(f"{len(apart):,} values are not {rounds:,} rounds of two folds or more")
+    within = [stdev(apart[start : start + folds]) ** 2 for start in range(0, len(apart), folds)]
+    se = math.sqrt(fmean(within) * (1 / folds + test_share))
+    return _by_t("corrected-t", (len(a), len(b)), fmean(apart), se, folds - 1, level, exponent)
 
 
 def sign_flip(a: Sequence[float], b: Sequence[float]) -> Tested:
     """Pairs, without any distribution assumed: in how many of all changes of signs the mean is at least as far from 0."""
-    apart = _pairs(a, b)
+    apart, exponent = _pairs(a, b)
     from itertools import product
 
     if len(apart) <= _EXACT_PAIRS:
@@ -87,21 +109,49 @@ def sign_flip(a: Sequence[float], b: Sequence[float]) -> Tested:
         draw = Random(0)  # one answer for one question
         sums = [abs(math.fsum(draw.choice((one, -one)) for one in apart)) for _ in range(_RESAMPLES)]
         extra = 1  # what was seen is one of the patterns
-    seen = abs(math.fsum(apart)) * (1 - 1e-12)
-    p = (sum(one >= seen for one in sums) + extra) / (len(sums) + extra)
-    return Tested("sign-flip", len(a), len(b), fmean(apart), p)
+    return Tested(
+        "sign-flip", len(a), len(b), math.ldexp(fmean(apart), exponent), _share(sums, abs(math.fsum(apart)), extra)
+    )
+
+
+def permutation(a: Sequence[float], b: Sequence[float]) -> Tested:
+    """Independent samples, without any distribution assumed: in how many of all splits the means are as far apart (Pitman 1937)."""
+    (a, b), exponent = _scaled(a, b)
+    every, total = [*a, *b], math.fsum((*a, *b))
+
+    def apart(first: Sequence[float]) -> float:
+        one = math.fsum(first)
+        return abs((total - one) / len(b) - one / len(a))
+
+    if math.comb(len(every), len(a)) <= _EXACT_SPLITS:
+        from itertools import combinations
+
+        found, extra = [apart(first) for first in combinations(every, len(a))], 0
+    else:
+        from random import Random
+
+        draw = Random(0)
+        found, extra = [apart(draw.sample(every, len(a))) for _ in range(_RESAMPLES)], 1
+    delta = math.ldexp(fmean(b) - fmean(a), exponent)
+    return Tested("permutation", len(a), len(b), delta, _share(found, apart(a), extra))
+
+
+def _share(found: Sequence[float], seen: float, extra: int) -> float:
+    # What differs by rounding alone is as far.
+    return (sum(one >= seen - _ROUNDING for one in found) + extra) / (len(found) + extra)
 
 
 def wilcoxon(a: Sequence[float], b: Sequence[float]) -> Tested:
     """Signed ranks of pairs; raises InvalidValue below six pairs that differ, where it could never find anything."""
-    apart = _pairs(a, b)
+    apart, exponent = _pairs(a, b)
     if sum(map(bool, apart)) < WILCOXON_PAIRS:
         raise InvalidValue(
             f"Wilcoxon's test needs {WILCOXON_PAIRS} pairs that differ; with fewer it can never reach p < 0.05"
         )
     from scipy.stats import wilcoxon as scipy_wilcoxon
 
-    return Tested("wilcoxon", len(a), len(b), fmean(apart), float(scipy_wilcoxon(apart).pvalue))
+    p = float(scipy_wilcoxon(apart).pvalue)
+    return Tested("wilcoxon", len(a), len(b), math.ldexp(fmean(apart), exponent), p)
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> Tested:
@@ -190,27 +240,39 @@ def _power(shift: float, df: int, level: float) -> float:
     return upper if math.isfinite(upper) else 1.0
 
 
-def _by_t(test: Name, n_a: int, n_b: int, delta: float, se: float, df: float, level: float) -> Tested:
-    if not se:
+def _by_t(
+    test: Name, counts: tuple[int, int], delta: float, se: float, df: float, level: float, exponent: int
+) -> Tested:
+    """What a t distribution says of values scaled by 2 to the `exponent`."""
+    if abs(delta) <= _ROUNDING:
+        delta = 0.0
+    if se <= _ROUNDING:
         # Neither side varies: the difference is what it is.
-        return Tested(test, n_a, n_b, delta, 0.0 if delta else 1.0, 0.0, df, delta, delta)
+        there = math.ldexp(delta, exponent)
+        return Tested(test, *counts, there, 0.0 if delta else 1.0, 0.0, df, there, there)
     # Not scipy.stats, which takes half a second to import.
     from scipy.special import stdtr, stdtrit
 
     p = 2 * float(stdtr(df, -abs(delta / se)))
     reach = float(stdtrit(df, 1 - level / 2)) * se
-    return Tested(test, n_a, n_b, delta, p, se, df, delta - reach, delta + reach)
+    low, middle, high = (math.ldexp(one, exponent) for one in (delta - reach, delta, delta + reach))
+    return Tested(test, *counts, middle, p, math.ldexp(se, exponent), df, low, high)
 
 
-def _pairs(a: Sequence[float], b: Sequence[float]) -> list[float]:
+def _pairs(a: Sequence[float], b: Sequence[float]) -> tuple[list[float], int]:
+    """The differences of pairs, scaled as :func:`_scaled` does it."""
     if len(a) != len(b):
         raise InvalidValue(f"pairs need as many values on both sides, not {len(a):,} and {len(b):,}")
-    _check(a, b)
-    return [y - x for x, y in zip(a, b, strict=True)]
+    (a, b), exponent = _scaled(a, b)
+    apart = [y - x for x, y in zip(a, b, strict=True)]
+    return [0.0 if abs(one) <= _ROUNDING else one for one in apart], exponent
 
 
-def _check(a: Sequence[float], b: Sequence[float]) -> None:
+def _scaled(a: Sequence[float], b: Sequence[float]) -> tuple[tuple[list[float], list[float]], int]:
+    """Both sides divided by a power of two such that no value is beyond 1, and its exponent."""
     if min(len(a), len(b)) < 2:
         raise InvalidValue(f"a test needs two values on each side, not {len(a):,} and {len(b):,}")
     if not all(map(math.isfinite, (*a, *b))):
         raise InvalidValue("a test needs finite values; some are NaN or infinite")
+    _, exponent = math.frexp(max(map(abs, (*a, *b))))
+    return ([math.ldexp(one, -exponent) for one in a], [math.ldexp(one, -exponent) for one in b]), exponent

@@ -9,23 +9,32 @@ from typing import Literal, Protocol
 
 from gittrack.compare.stats import (
     LEVEL,
+    Name,
     Tested,
     corrected_t,
     equivalence,
+    holm,
     paired_t,
     pairs_needed,
+    permutation,
     repeats_needed,
+    sign_flip,
     welch,
+    wilcoxon,
 )
+from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
 Verdict = Literal["improved", "regressed", "equal", "undecided"]
 
-_NAMES = {
+# Fewer repeats than these against another number of them: Welch's degrees of freedom are too rough an estimate.
+_FEW = 5
+NAMES = {
     "welch": "Welch",
     "paired-t": "paired t",
     "corrected-t": "t corrected for overlapping folds",
     "sign-flip": "sign flips",
+    "permutation": "permutations",
     "wilcoxon": "Wilcoxon",
     "mcnemar": "McNemar",
 }
@@ -42,15 +51,15 @@ class HasGoal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What one configuration measured, once for each repeat, and what tells the repeats apart: a seed or a fold.
+    """What one configuration measured, once for each repeat, and what tells the repeats apart: a seed, a fold, or both.
 
-    `labels` are as many as `values`, or none where nothing tells them apart. `folds` says of how many folds a cross-validation
-    was, whose training sets overlap.
+    `labels` are as many as `values`, or none where nothing tells them apart. `folds` names for each value its fold of a
+    cross-validation, whose training sets overlap, and is empty where there was none; `labels` then are of the rounds.
     """
 
     values: tuple[float, ...]
     labels: tuple[Hashable, ...] = ()
-    folds: int | None = None
+    folds: tuple[Hashable, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -79,12 +88,46 @@ class Judgement:
     needed: int | None = None
 
 
-def judge(a: Repeats, b: Repeats, goal: HasGoal | None, *, level: float = LEVEL) -> Judgement:
+def judge(
+    a: Repeats, b: Repeats, goal: HasGoal | None, *, asked: Name | None = None, level: float = LEVEL
+) -> Judgement:
     """What b did to a metric of a, as far as the data carry it; without a goal nothing is better or worse."""
+    found = choose(a, b, asked=asked, level=level)
+    if isinstance(found, Judgement):
+        return found
+    return decide(*found, a, b, goal, level=level)
+
+
+def choose(
+    a: Repeats, b: Repeats, *, asked: Name | None = None, level: float = LEVEL
+) -> tuple[Tested, str] | Judgement:
+    """The test that the data allow, and why this one; or at once what can be said without a test.
+
+    Pairs by seed or fold where both sides have the same, else independent repeats. `asked` takes a test of one's own choice.
+    """
+    if isinstance(known := _untestable(a, b), Judgement):
+        return known
+    try:
+        if asked is not None:
+            return _asked(asked, a, b, level)
+        if a.folds or b.folds:
+            return _by_folds(a, b, level)
+        return _by_seeds(a, b, level)
+    except OverflowError:
+        return Judgement("undecided", "the values are too far apart for a number to say how far")
+    except InvalidValue as error:
+        return Judgement("undecided", str(error))
+
+
+def _untestable(a: Repeats, b: Repeats) -> Judgement | None:
     n_a, n_b = len(a.values), len(b.values)
     if not n_a or not n_b:
         return Judgement("undecided", "one side has no value")
-    if not all(map(math.isfinite, (*a.values, *b.values))):
+    try:
+        finite = all(map(math.isfinite, (*a.values, *b.values)))
+    except OverflowError:  # an integer beyond all floats
+        return Judgement("undecided", "a value is too large to be compared")
+    if not finite:
         if n_a == n_b == 1 and repr(a.values[0]) == repr(b.values[0]):
             return Judgement("equal", f"both are {a.values[0]}")
         return Judgement("undecided", "a value is NaN or infinite: a run diverged")
@@ -92,22 +135,65 @@ def judge(a: Repeats, b: Repeats, goal: HasGoal | None, *, level: float = LEVEL)
         if n_a == n_b and a.values == b.values:
             return Judgement("equal", "one run on each side, with the same value")
         return Judgement("undecided", f"n = {n_a} and {n_b}: one run cannot tell a change from chance")
-    try:
-        tested, why = choose(a, b, level=level)
-    except OverflowError:
-        return Judgement("undecided", "the values are too large to be compared")
-    return decide(tested, why, a, b, goal, level=level)
+    if any(not one.labels and not one.folds and one.sd == 0.0 for one in (a, b)) and a.mean != b.mean:
+        said = "the repeats of a side are all the same, and nothing says that they had different seeds"
+        return Judgement("undecided", f"{said}: perhaps they are one run made again")
+    return None
 
 
-def choose(a: Repeats, b: Repeats, *, level: float = LEVEL) -> tuple[Tested, str]:
-    """The test that the data allow, and why this one: pairs by seed or fold where both sides have the same, else Welch."""
+def _by_seeds(a: Repeats, b: Repeats, level: float) -> tuple[Tested, str]:
     pairs = _paired(a, b)
     if pairs is None:
-        return welch(a.values, b.values, level=level), "independent repeats"
-    if a.folds is not None and a.folds == b.folds and a.folds > 1:
-        share = 1 / (a.folds - 1)
-        return corrected_t(*pairs, test_share=share, level=level), f"the same {a.folds} folds, which overlap"
-    return paired_t(*pairs, level=level), "the same seeds on both sides"
+        sizes = len(a.values), len(b.values)
+        bounded = sizes[0] != sizes[1] and min(sizes) < _FEW
+        tested, why = welch(a.values, b.values, bounded=bounded, level=level), "independent repeats"
+        if tested.se == 0.0 and tested.delta:
+            # Without any spread t proves what two values of a rounded metric cannot: how probable it is, splits say.
+            tested, why = permutation(a.values, b.values), f"{why} that never differ on either side"
+        return tested, why
+    tested, why = paired_t(*pairs, level=level), "the same seeds on both sides"
+    if tested.se == 0.0 and tested.delta:
+        tested, why = sign_flip(*pairs), f"{why}, always as far apart"
+    return tested, why
+
+
+def _by_folds(a: Repeats, b: Repeats, level: float) -> tuple[Tested, str] | Judgement:
+    """Folds that both sides have, in rounds that both sides have; without them nothing is known of how folds depend on each other."""
+    if not a.folds or not b.folds:
+        return Judgement("undecided", "one side has folds of a cross-validation, the other has none to pair them with")
+    rounds = _rounds(a), _rounds(b)
+    if len(rounds[0]) == len(rounds[1]) == 1:
+        both = [(*rounds[0].values(), *rounds[1].values())]
+    else:
+        both = [(rounds[0][label], rounds[1][label]) for label in rounds[0] if label in rounds[1]]
+    shared = [fold for fold in dict.fromkeys(a.folds) if both and all(fold in one for pair in both for one in pair)]
+    if len(shared) < 2:
+        return Judgement("undecided", "the folds of the two sides cannot be paired: fewer than two are on both")
+    k = len({*a.folds, *b.folds})
+    pairs = ([pair[side][fold] for pair in both for fold in shared] for side in (0, 1))
+    tested = corrected_t(*pairs, test_share=1 / (k - 1), rounds=len(both), level=level)
+    if tested.se == 0.0 and tested.delta:
+        return Judgement("undecided", "all folds are equally far apart, which tells nothing of chance")
+    some = "" if len(shared) == k else f"{len(shared)} of "
+    times = "" if len(both) == 1 else f", {len(both)} times"
+    return tested, f"the same {some}{k} folds, which overlap{times}"
+
+
+def _asked(name: Name, a: Repeats, b: Repeats, level: float) -> tuple[Tested, str] | Judgement:
+    why = "as asked for"
+    if name == "welch":
+        return welch(a.values, b.values, level=level), why
+    if name == "permutation":
+        return permutation(a.values, b.values), why
+    if name == "corrected-t":
+        found = _by_folds(a, b, level)
+        return found if isinstance(found, Judgement) else (found[0], f"{why}, {found[1]}")
+    pairs = _paired(a, b)
+    if pairs is None:
+        return Judgement("undecided", f"{NAMES[name]} needs pairs, and the two sides do not have the same seeds")
+    if name == "paired-t":
+        return paired_t(*pairs, level=level), why
+    return (sign_flip if name == "sign-flip" else wilcoxon)(*pairs), why
 
 
 def decide(
@@ -122,21 +208,20 @@ def decide(
 ) -> Judgement:
     """The verdict of a test; `p` is its p after a correction for several metrics, where there was one."""
     p = tested.p if p is None else p
-    words = f"{_NAMES[tested.test]}, {why}: p = {_p(p)}, n = {_counts(tested)}"
+    words = f"{NAMES[tested.test]}, {why}: p = {_p(p)}, n = {_counts(tested)}"
     margin = 0.0 if goal is None else goal.min_change
     alike = equivalence(tested, margin)
     if alike is not None and alike < level:
         return Judgement(
             "equal", f"within ± {margin:g} (two one-sided tests, p = {_p(alike)}, n = {_counts(tested)})", tested
         )
-    if tested.se == 0.0 and tested.delta and not (a.labels and b.labels):
-        said = "the repeats of either side are all the same, and nothing says that they had different seeds"
-        return Judgement("undecided", f"{said}: perhaps each is one run made again", tested)
-    if p == 1.0 and tested.se == 0.0:
+    if tested.se == 0.0 and not tested.delta:
         return Judgement("equal", f"every value is the same, n = {_counts(tested)}", tested)
     if p < level:
         if goal is None:
             return Judgement("undecided", f"it changed, and no goal says which way is better; {words}", tested)
+        if abs(tested.delta) < margin:
+            return Judgement("undecided", f"it changed, by less than the {margin:g} that count; {words}", tested)
         better = (tested.delta > 0) == (goal.goal == "max")
         return Judgement("improved" if better else "regressed", words, tested)
     needed = _needed(tested, a, b, margin, level)
@@ -162,24 +247,42 @@ def judge_all(
     level: float = LEVEL,
 ) -> dict[str, Judgement]:
     """A verdict for each metric; those that gate are corrected for being several (Holm)."""
-    from gittrack.compare.stats import holm
-
     found = {key: judge(a, b, goal(key), level=level) for key, (a, b) in pairs.items()}
-    tests = {key: one for key in gates if key in found and (one := found[key].tested) is not None}
+    tests = {
+        key: one for key in gates if key in pairs and not isinstance(one := choose(*pairs[key], level=level), Judgement)
+    }
     if len(tests) > 1:
-        for key, p in holm({key: one.p for key, one in tests.items()}).items():
-            a, b = pairs[key]
-            _, why = choose(a, b)
-            found[key] = decide(tests[key], f"{why}, one of {len(tests)} that gate", a, b, goal(key), p=p, level=level)
+        for key, p in holm({key: tested.p for key, (tested, _) in tests.items()}).items():
+            tested, why = tests[key]
+            why = f"{why}, one of {len(tests)} that gate"
+            found[key] = decide(tested, why, *pairs[key], goal(key), p=p, level=level)
     return found
 
 
 def _paired(a: Repeats, b: Repeats) -> tuple[list[float], list[float]] | None:
     """The values of both sides in one order, where the same labels stand on both and tell all of them apart."""
-    by_a, by_b = dict(zip(a.labels, a.values, strict=False)), dict(zip(b.labels, b.values, strict=False))
-    if not by_a or len(by_a) != len(a.values) or len(by_b) != len(b.values) or by_a.keys() != by_b.keys():
+    by_a, by_b = _by_label(a), _by_label(b)
+    if by_a is None or by_b is None or by_a.keys() != by_b.keys():
         return None
     return list(by_a.values()), [by_b[label] for label in by_a]
+
+
+def _by_label(side: Repeats) -> dict[Hashable, float] | None:
+    """A value for each seed, or seed and fold; None where not all have one of their own."""
+    labels = (
+        list(zip(side.labels, side.folds, strict=True)) if side.labels and side.folds else side.labels or side.folds
+    )
+    found: dict[Hashable, float] = dict(zip(labels, side.values, strict=False))
+    return found if len(found) == len(side.values) else None
+
+
+def _rounds(side: Repeats) -> dict[Hashable, dict[Hashable, float]]:
+    """The folds of each round; those without a label are of one round."""
+    labels = side.labels or ((),) * len(side.values)
+    found: dict[Hashable, dict[Hashable, float]] = {}
+    for label, fold, value in zip(labels, side.folds, side.values, strict=True):
+        found.setdefault(label, {})[fold] = value
+    return found
 
 
 def _counts(tested: Tested) -> str:

@@ -136,7 +136,8 @@ def pack_refs(repository: Repository) -> None:
 
     Where another git holds that file, or was killed while it did, they stay as they are: nothing depends on it.
     """
-    words = ("pack-refs", "--all", "--prune")
+    # Not waiting for the lock: a killed git leaves it behind for ever.
+    words = ("-c", "core.packedRefsTimeout=0", "pack-refs", "--all", "--prune")
     done = repository.run(*words, check=False)
     if done.returncode != 0 and b"packed-refs.lock': File exists" not in done.stderr:
         raise git_failed(words, done.returncode, done.stderr)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from math import isfinite
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-from gittrack.compare.stats import welch
+from gittrack.compare.verdict import NAMES, Judgement, choose
 from gittrack.data.depot import Depot
 from gittrack.data.needed import needed_objects
 from gittrack.domain.run import RunState
@@ -18,7 +16,7 @@ from gittrack.git.repository import Repository
 from gittrack.git.tags import Checked, check_signature
 from gittrack.models.settings import Authority
 from gittrack.registry.state import Model, VersionState
-from gittrack.repeats import find_repeats
+from gittrack.repeats import find_repeats, samples
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
@@ -78,21 +76,25 @@ class World:
             # Of one configuration: their repeats are the same ones, and only the two themselves can be compared.
             mine, theirs = [run], [other]
         sign = 1.0 if goal.goal == "max" else -1.0
-        ours, others = ([one.metrics[metric] for one in group if metric in one.metrics] for group in (mine, theirs))
-        words = (
-            f"{metric} is {fmean(ours):.6g}{_of(len(ours))} against {fmean(others):.6g}{_of(len(others))} of {called}"
-        )
+        seeds = self.authority.settings.params.seed_like
+        ours, others = (samples(group, seeds)[metric] for group in (mine, theirs))
+        counts = len(ours.values), len(others.values)
+        words = f"{metric} is {ours.mean:.6g}{_of(counts[0])} against {others.mean:.6g}{_of(counts[1])} of {called}"
         # Not `<=` alone: a NaN is in no order with anything.
-        if not sign * (fmean(ours) - fmean(others)) > goal.min_change:
+        if not sign * (ours.mean - others.mean) > goal.min_change:
             least = f", and {goal.min_change:g} is the least that counts" if goal.min_change else ""
             return False, f"{words}{least}"
-        if min(len(ours), len(others)) < 2 or not all(map(isfinite, (*ours, *others))):
+        if min(counts) < 2:
             return True, f"{words}; with one run of either that is what was measured, and proves no more"
+        found = choose(others, ours)
+        if isinstance(found, Judgement):
+            return False, f"{words}; {found.reason}"
+        tested, _ = found
         # The mean is on the right side; that it is higher is half of what the test of any difference says.
-        p = welch(others, ours).p / 2
+        p = tested.p / 2
         if p > _LEVEL:
-            return False, f"{words}, which may be chance (Welch, p = {p:.2g}); more repeats would tell"
-        return True, f"{words} (Welch, p = {p:.2g})"
+            return False, f"{words}, which may be chance ({NAMES[tested.test]}, p = {p:.2g}); more repeats would tell"
+        return True, f"{words} ({NAMES[tested.test]}, p = {p:.2g})"
 
     def _repeats(self, run: RunState) -> list[RunState]:
         seeds = self.authority.settings.params.seed_like

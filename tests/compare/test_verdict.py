@@ -6,15 +6,22 @@ import math
 
 import pytest
 
-from gittrack.compare.verdict import Repeats, choose, judge, judge_all
+from gittrack.compare import stats
+from gittrack.compare.verdict import Judgement, Repeats, choose, judge, judge_all
 from gittrack.settings.values import Goal
 
 HIGH, LOW = Goal("max"), Goal("min")
 GOOD, BETTER = (0.90, 0.91, 0.905, 0.902, 0.908), (0.95, 0.953, 0.949, 0.955, 0.951)
 
 
-def repeats(*values: float, labels: tuple[object, ...] = (), folds: int | None = None) -> Repeats:
+def repeats(*values: float, labels: tuple[object, ...] = (), folds: tuple[object, ...] = ()) -> Repeats:
     return Repeats(values, labels, folds)
+
+
+def chosen(a: Repeats, b: Repeats) -> tuple[stats.Tested, str]:
+    found = choose(a, b)
+    assert not isinstance(found, Judgement)
+    return found
 
 
 def test_one_against_one_is_no_test() -> None:
@@ -49,25 +56,133 @@ def test_equal_is_shown_and_not_merely_unrefuted() -> None:
     assert judge(*near, HIGH).verdict == "undecided"
     assert judge(repeats(0.5, 0.5), repeats(0.5, 0.5), HIGH).verdict == "equal"
     assert judge(repeats(0.5, 0.5), repeats(0.6, 0.6), HIGH).verdict == "undecided"
-    assert judge(repeats(0.5, 0.5, labels=(1, 2)), repeats(0.6, 0.6, labels=(1, 2)), HIGH).verdict == "improved"
-    # Real, and smaller than anybody cares for.
-    assert judge(repeats(0.9, 0.9, 0.9), repeats(0.901, 0.901, 0.901), Goal("max", 0.002)).verdict == "equal"
+
+
+def test_a_change_that_is_smaller_than_what_counts_is_not_called_better() -> None:
+    a, b = repeats(0.9, 0.901, 0.902, 0.903), repeats(0.91, 0.911, 0.912, 0.913)
+    found = judge(a, b, Goal("max", 0.011))
+    assert found.verdict == "undecided"
+    assert found.reason.startswith("it changed, by less than the 0.011 that count; Welch")
+    assert judge(a, b, Goal("max", 0.009)).verdict == "improved"
+
+
+@pytest.mark.parametrize(
+    ("n", "labelled", "verdict"),
+    [
+        (2, True, "undecided"),
+        (5, True, "undecided"),
+        (6, True, "improved"),
+        (3, False, "undecided"),
+        (9, False, "undecided"),
+    ],
+)
+def test_values_that_never_differ_prove_as_much_as_their_number(n: int, labelled: bool, verdict: str) -> None:
+    """A rounded metric shows no spread in few repeats; without seeds they may be one run, made again."""
+    labels = tuple(range(n)) if labelled else ()
+    found = judge(repeats(*[0.5] * n, labels=labels), repeats(*[0.6] * n, labels=labels), HIGH)
+    assert found.verdict == verdict
+    assert ("perhaps they are one run made again" in found.reason) is not labelled
+    assert judge(repeats(*[0.5] * n, labels=labels), repeats(*[0.5] * n, labels=labels), HIGH).verdict == "equal"
+
+
+def test_rounding_is_no_spread() -> None:
+    found = judge(repeats(0.1, 0.2, labels=(1, 2)), repeats(0.2, 0.3, labels=(1, 2)), HIGH)
+    assert (found.verdict, found.tested and found.tested.test) == ("undecided", "sign-flip")
+
+
+def test_other_seeds_that_never_differ_are_counted_by_splits() -> None:
+    a, b = repeats(*[0.5] * 4, labels=(1, 2, 3, 4)), repeats(*[0.6] * 4, labels=(5, 6, 7, 8))
+    tested, why = chosen(a, b)
+    assert (tested.test, tested.p) == ("permutation", pytest.approx(2 / 70))
+    assert why == "independent repeats that never differ on either side"
+
+
+def test_two_against_many_has_one_degree_of_freedom() -> None:
+    tested, _ = chosen(repeats(0.1, 0.9), repeats(*(0.5 + one / 100 for one in range(10))))
+    assert (tested.test, tested.df) == ("welch", 1)
 
 
 def test_seeds_pair_where_both_sides_have_the_same() -> None:
     a, b = (0.5, 0.7, 0.9), (0.51, 0.712, 0.911)
-    found, why = choose(repeats(*a, labels=(1, 2, 3)), repeats(b[2], b[0], b[1], labels=(3, 1, 2)))
+    found, why = chosen(repeats(*a, labels=(1, 2, 3)), repeats(b[2], b[0], b[1], labels=(3, 1, 2)))
     assert (found.test, why) == ("paired-t", "the same seeds on both sides")
     assert found.p < 0.01
     for labels in ((1, 2, 4), (1, 2, 2), ()):
-        assert choose(repeats(*a, labels=(1, 2, 3)), repeats(*b, labels=labels))[0].test == "welch"
+        assert chosen(repeats(*a, labels=(1, 2, 3)), repeats(*b, labels=labels))[0].test == "welch"
 
 
 def test_folds_overlap() -> None:
-    a, b = repeats(*GOOD, labels=tuple(range(5)), folds=5), repeats(*BETTER, labels=tuple(range(5)), folds=5)
-    found, why = choose(a, b)
+    a, b = repeats(*GOOD, folds=tuple(range(5))), repeats(*BETTER, folds=tuple(range(5)))
+    found, why = chosen(a, b)
     assert (found.test, why) == ("corrected-t", "the same 5 folds, which overlap")
     assert judge(a, b, HIGH).verdict == "improved"
+    found, why = chosen(a, repeats(*BETTER[1:], folds=(1, 2, 3, 4)))
+    assert (found.n_a, found.df, why) == (4, 3, "the same 4 of 5 folds, which overlap")
+
+
+def test_folds_that_nothing_pairs_prove_nothing() -> None:
+    a = repeats(*GOOD, folds=tuple(range(5)))
+    found = judge(a, repeats(*BETTER, labels=tuple(range(5))), HIGH)
+    assert (found.verdict, found.tested) == ("undecided", None)
+    assert found.reason == "one side has folds of a cross-validation, the other has none to pair them with"
+    for other in (repeats(*BETTER, folds=tuple(range(5, 10))), repeats(*BETTER, folds=(4, 5, 6, 7, 8))):
+        assert judge(a, other, HIGH).reason.startswith("the folds of the two sides cannot be paired")
+    same = judge(a, repeats(*(one + 0.25 for one in GOOD), folds=tuple(range(5))), HIGH)
+    assert (same.verdict, same.reason) == (
+        "undecided",
+        "all folds are equally far apart, which tells nothing of chance",
+    )
+
+
+def test_folds_that_were_made_again_with_other_seeds_are_no_more_folds() -> None:
+    seeds, folds = (1, 1, 1, 2, 2, 2), (0, 1, 2) * 2
+    a = repeats(0.5, 0.6, 0.7, 0.52, 0.61, 0.69, labels=seeds, folds=folds)
+    b = repeats(0.6, 0.71, 0.79, 0.62, 0.7, 0.8, labels=seeds, folds=folds)
+    tested, why = chosen(a, b)
+    assert (tested.n_a, tested.df, why) == (6, 2, "the same 3 folds, which overlap, 2 times")
+    # One side has a third round: it is left out.
+    more = repeats(*b.values, 0.9, 0.9, 0.9, labels=(*seeds, 3, 3, 3), folds=(*folds, 0, 1, 2))
+    assert chosen(a, more)[0] == tested
+    # One round each, of other seeds: the folds pair.
+    assert (
+        chosen(
+            repeats(*a.values[:3], labels=(1,) * 3, folds=(0, 1, 2)),
+            repeats(*b.values[:3], labels=(2,) * 3, folds=(0, 1, 2)),
+        )[0].df
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "test"),
+    [("welch", "welch"), ("permutation", "permutation"), ("sign-flip", "sign-flip"), ("paired-t", "paired-t")],
+)
+def test_a_test_can_be_asked_for(asked: stats.Name, test: str) -> None:
+    a, b = repeats(*GOOD, labels=tuple(range(5))), repeats(*BETTER, labels=tuple(range(5)))
+    found = choose(a, b, asked=asked)
+    assert not isinstance(found, Judgement)
+    assert (found[0].test, found[1]) == (test, "as asked for")
+
+
+def test_a_test_that_cannot_be_made_says_why() -> None:
+    a, b = repeats(*GOOD, labels=tuple(range(5))), repeats(*BETTER, labels=tuple(range(5)))
+    found = choose(a, b, asked="wilcoxon")
+    assert isinstance(found, Judgement)
+    assert "needs 6 pairs that differ" in found.reason
+    found = choose(repeats(*GOOD), b, asked="paired-t")
+    assert isinstance(found, Judgement)
+    assert found.reason == "paired t needs pairs, and the two sides do not have the same seeds"
+
+
+def test_numbers_at_the_ends_of_what_there_is() -> None:
+    for scale in (1e-300, 1e300):
+        found = judge(repeats(*(one * scale for one in GOOD)), repeats(*(one * scale for one in BETTER)), HIGH)
+        assert found.verdict == "improved"
+    assert judge(repeats(-1.7e308, -1.6e308), repeats(1.7e308, 1.6e308), HIGH).verdict == "undecided"
+    assert judge(repeats(-1.7e308, -1.6e308, labels=(1, 2)), repeats(1.7e308, 1.6e308, labels=(1, 2)), HIGH).reason == (
+        "the values are too far apart for a number to say how far"
+    )
+    assert judge(repeats(10**400, 1), repeats(1, 2), HIGH).reason == "a value is too large to be compared"
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])

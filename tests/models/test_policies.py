@@ -81,12 +81,32 @@ def test_better_asks_the_repeats_where_there_are_some(shop: Shop) -> None:
     let_in(shop)
     said = refused(shop, "v2", "better: loss")
     assert re.fullmatch(
-        r"loss is 0.966667 \(mean of 3\) against 1 \(mean of 3\) of v1, which may be chance \(Welch, p = 0.47\); .*",
+        r"loss is 0.966667 \(mean of 3\) against 1 \(mean of 3\) of v1, which may be chance \(paired t, p = 0.47\); .*",
         said,
     )
     assert re.search(
-        r"loss is 0.45 \(mean of 3\) against 1 \(mean of 3\) of v1 \(Welch, p = 0.0\d+\)", let_in(shop, "v3")
+        r"loss is 0.45 \(mean of 3\) against 1 \(mean of 3\) of v1 \(paired t, p = 0.0\d+\)", let_in(shop, "v3")
     )
+
+
+def test_better_is_not_fooled_by_one_seed_that_ran_again(shop: Shop) -> None:
+    shop.policy("[{better: loss}]", "metrics: {goals: {loss: min}}")
+    for name, value in {"old": 1.0, "new": 0.9}.items():
+        for at in range(3):
+            shop.trained(f"{name}-{at}", {"loss": value}, params={"kind": name})
+        shop("model", "register", "digits", f"{name}-0")
+    let_in(shop)
+    assert "perhaps they are one run made again" in refused(shop, "v2", "better: loss")
+
+
+def test_better_of_what_is_no_number(shop: Shop) -> None:
+    shop.policy("[{better: loss}]", "metrics: {goals: {loss: min}}")
+    for name, values in {"old": (1.7e308, 1.6e308), "new": (float("-inf"), float("inf"))}.items():
+        for seed, value in enumerate(values):
+            shop.trained(f"{name}-{seed}", {"loss": value}, params={"kind": name, "seed": seed})
+        shop("model", "register", "digits", f"{name}-0")
+    let_in(shop)
+    assert "loss is nan (mean of 2)" in refused(shop, "v2", "better: loss")
 
 
 def test_from(shop: Shop) -> None:
