@@ -29,8 +29,10 @@
     ├── ObjectMissing                an object of the store that is not here (also a LookupError)
     ├── RemoteUnusable               no DVC remote, or one that cannot be reached or refuses us
     ├── OnlyCopy                     what would be removed is on no remote
+    ├── HostRefused                  a git host does not answer, or refuses us; knows the HTTP status
     └── GateRefused               4  a gate said no
         ├── DirtyTree                knows the files
+        ├── ReportRefused            a change did what its gate does not allow
         └── PolicyRefused            a stage does not let a version in; knows each check
 
 Raise the precise class with one sentence that says what, where, and what to do next. Only `gittrack.cli` prints
@@ -53,6 +55,7 @@ __all__ = [
     "GitFailed",
     "GitUnusable",
     "GittrackError",
+    "HostRefused",
     "InvalidName",
     "InvalidValue",
     "LostRace",
@@ -66,6 +69,7 @@ __all__ = [
     "PurgeNotPushed",
     "RefConflict",
     "RemoteUnusable",
+    "ReportRefused",
     "RepositoryError",
     "RunBusy",
     "RunClosed",
@@ -218,6 +222,14 @@ class RemoteUnusable(GittrackError):
     pass
 
 
+class HostRefused(GittrackError):
+    """A git host's REST interface said no, with an HTTP status, or nothing at all (0)."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class GateRefused(GittrackError):
     exit_code = 4
 
@@ -228,6 +240,10 @@ class DirtyTree(GateRefused):
     def __init__(self, message: str, files: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.files = tuple(files)
+
+
+class ReportRefused(GateRefused):
+    pass
 
 
 class PolicyRefused(GateRefused):

@@ -41,6 +41,10 @@ hypothesis.settings.register_profile("slow", parent=hypothesis.settings.get_prof
 hypothesis.settings.load_profile(os.environ.get("GITTRACK_HYPOTHESIS", "gittrack"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write reports and pages that tests compare with anew")
+
+
 @pytest.fixture(autouse=True)
 def sealed_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home, a fixed author, UTC, and nothing of the machine's own configuration."""

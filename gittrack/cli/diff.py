@@ -15,7 +15,6 @@ from gittrack.compare.code import CodeDiff, diff_code
 from gittrack.compare.diff import (
     MetricRow,
     Row,
-    Sample,
     diff_artifacts,
     diff_environment,
     diff_inputs,
@@ -25,7 +24,8 @@ from gittrack.compare.diff import (
 from gittrack.domain.environment import Environment
 from gittrack.errors import UnknownRun
 from gittrack.repeats import samples
-from gittrack.report.numbers import change, column, exact, size
+from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
+from gittrack.report.numbers import change, column, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
 from gittrack.values import dataclass
@@ -174,12 +174,12 @@ def _text(app: App, found: _Diff) -> Iterator[str]:
         yield f"{side}  {style(run.id[:8], 'commit')}  {called}  {run.status}"
     room = app.console.width - 2
     sections = {
-        "params": _rows(found.params, room),
+        "params": row_lines(found.params, room),
         "code": list(_code(found.code, style)),
-        "environment": _rows(found.environment, room),
-        "data": _rows(found.data, room),
+        "environment": row_lines(found.environment, room),
+        "data": row_lines(found.data, room),
         "metrics": _metrics(found.metrics, room, paint),
-        "artifacts": _rows([Row(row.key, _artifact(row.a), _artifact(row.b)) for row in found.artifacts], room),
+        "artifacts": row_lines([Row(row.key, _artifact(row.a), _artifact(row.b)) for row in found.artifacts], room),
     }
     for title, lines in sections.items():
         if lines:
@@ -197,21 +197,6 @@ def _text(app: App, found: _Diff) -> Iterator[str]:
         yield from map(escape_lines, found.code.patch.rstrip("\n").split("\n"))
 
 
-def _rows(rows: Sequence[Row], room: int) -> list[str]:
-    if not rows:
-        return []
-    columns = [
-        Column("", tuple(row.key for row in rows), shrink=False),
-        Column("a", tuple(_shown(row.a) for row in rows)),
-        Column("b", tuple(_shown(row.b) for row in rows)),
-    ]
-    return as_text(columns, room=room)
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is ABSENT else exact(value)
-
-
 def _artifact(value: Any) -> Any:
     return value if value is ABSENT else f"{size(value['size'])} {value['md5'][:8]}"
 
@@ -223,30 +208,17 @@ def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[
     changes = tuple(_change(row) for row in rows)
     columns = [
         Column("", tuple(row.key for row in rows)),
-        Column("a", tuple(_sample(row.a, a) for row, (a, _) in zip(rows, pairs, strict=True)), align="right"),
-        Column("b", tuple(_sample(row.b, b) for row, (_, b) in zip(rows, pairs, strict=True)), align="right"),
+        Column("a", tuple(sample_text(row.a, a) for row, (a, _) in zip(rows, pairs, strict=True)), align="right"),
+        Column("b", tuple(sample_text(row.b, b) for row, (_, b) in zip(rows, pairs, strict=True)), align="right"),
         Column("change", changes, styles=tuple(_STYLE[row.direction] for row in rows)),
         Column("", tuple(_words(row) for row in rows), rank=1),
     ]
     if not any(row.judged.tested for row in rows):
         return as_text(columns, room=room, paint=paint)
     verdicts = tuple(row.judged.verdict for row in rows)
-    columns[-1] = Column("verdict", verdicts, styles=tuple(_VERDICT_STYLE[one] for one in verdicts), shrink=False)
+    columns[-1] = Column("verdict", verdicts, styles=tuple(VERDICT_STYLES[one] for one in verdicts), shrink=False)
     reasons = (f"{row.key}: {row.judged.reason}" for row in rows)
     return [*as_text(columns, room=room, paint=paint), "", *map(escape, reasons)]
-
-
-_VERDICT_STYLE = {"improved": "good", "regressed": "bad", "equal": "", "undecided": "dim"}
-
-
-def _sample(sample: Sample | None, mean: str) -> str:
-    if sample is None:
-        return "-"
-    if sample.n == 1:
-        return mean
-    # Of a deviation over few repeats two digits are more than is known.
-    spread = "" if sample.sd is None else f" ± {sample.sd:.2g}"
-    return f"{mean}{spread} ({sample.n})"
 
 
 def _chance(found: _Diff) -> str:

@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "best": "best:best",
         "diff": "diff:diff",
         "curve": "curve:curve",
+        "report": "report:report",
     },
     "Change": {
         "tag": "amend:tag",

@@ -70,17 +70,23 @@ def _choose_form(ctx: click.Context, param: click.Parameter, value: bool) -> Non
         ctx.meta[_FORM] = param.name
 
 
-def table_options(command: F) -> F:
-    """`--json`, `--csv` and `--md`, of which one may be given; see `chosen_form`."""
-    for form, text in (("md", "Markdown"), ("csv", "CSV"), ("json", "JSON")):
-        command = click.option(
-            f"--{form}",
-            is_flag=True,
-            expose_value=False,
-            callback=_choose_form,
-            help=f"Print {text}.",
-        )(command)
-    return command
+_FORMS = {"json": "JSON", "csv": "CSV", "md": "Markdown"}
+
+
+def form_options(*forms: str) -> Callable[[F], F]:
+    """Flags like `--json`, of which one may be given; see `chosen_form`."""
+
+    def add(command: F) -> F:
+        for form in reversed(forms):
+            command = click.option(
+                f"--{form}", is_flag=True, expose_value=False, callback=_choose_form, help=f"Print {_FORMS[form]}."
+            )(command)
+        return command
+
+    return add
+
+
+table_options = form_options("json", "csv", "md")
 
 
 def chosen_form() -> str:

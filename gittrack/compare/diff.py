@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from gittrack.compare.align import ABSENT, align, flatten, same
@@ -87,6 +87,8 @@ def _rows(a: Mapping[str, Any], b: Mapping[str, Any], all: bool) -> list[Row]:
 
 # --- metrics
 
+_NONE = Repeats(())
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -155,8 +157,14 @@ def diff_metrics(
     One number against one number proves nothing, so that nothing is better or worse: the verdict
     is `equal` when they are exactly that, else `undecided`. `asked` is a test of one's own choice.
     """
-    rows = [_metric_row(key, goal(key), x, y, asked) for key, x, y in align(a, b)]
+    rows = [metric_row(key, goal(key), x, y, judge(x, y, goal(key), asked=asked)) for key, x, y in align_metrics(a, b)]
     return [row for row in rows if all or row.differs]
+
+
+def align_metrics(a: Mapping[str, Repeats], b: Mapping[str, Repeats]) -> Iterator[tuple[str, Repeats, Repeats]]:
+    """Every metric of either side, with what both measured of it; without any value where a side lacks it."""
+    for key, x, y in align(a, b):
+        yield key, _NONE if x is ABSENT else x, _NONE if y is ABSENT else y
 
 
 def one_run(metrics: Mapping[str, float]) -> dict[str, Repeats]:
@@ -164,10 +172,10 @@ def one_run(metrics: Mapping[str, float]) -> dict[str, Repeats]:
     return {key: Repeats((value,)) for key, value in metrics.items()}
 
 
-def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any, asked: Name | None) -> MetricRow:
-    none = Repeats(())
+def metric_row(key: str, goal: HasGoal | None, a: Repeats, b: Repeats, judged: Judgement) -> MetricRow:
+    """A row of a table, with what was judged of it."""
     delta = percent = None
-    if a is not ABSENT and b is not ABSENT:
+    if a.values and b.values:
         found = b.mean - a.mean
         if math.isfinite(found):
             delta = found
@@ -177,9 +185,9 @@ def _metric_row(key: str, goal: HasGoal | None, a: Any, b: Any, asked: Name | No
     return MetricRow(
         key=key,
         goal=None if goal is None else goal.goal,
-        a=None if a is ABSENT else Sample(a.mean, a.sd, len(a.values)),
-        b=None if b is ABSENT else Sample(b.mean, b.sd, len(b.values)),
+        a=Sample(a.mean, a.sd, len(a.values)) if a.values else None,
+        b=Sample(b.mean, b.sd, len(b.values)) if b.values else None,
         delta=delta,
         delta_pct=percent,
-        judged=judge(none if a is ABSENT else a, none if b is ABSENT else b, goal, asked=asked),
+        judged=judged,
     )

@@ -12,13 +12,14 @@ are can be compared. OverflowError says that a difference is no number any more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Literal, TypeVar
 
 from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
+K = TypeVar("K", bound=Hashable)
 Name = Literal["welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon", "mcnemar"]
 LEVEL = 0.05
 POWER = 0.8
@@ -181,9 +182,9 @@ def equivalence(found: Tested, margin: float) -> float | None:
     )
 
 
-def holm(ps: Mapping[str, float]) -> dict[str, float]:
+def holm(ps: Mapping[K, float]) -> dict[K, float]:
     """Each p as it counts when so many were looked at: below a level at most that share of false alarms in all (Holm 1979)."""
-    adjusted: dict[str, float] = {}
+    adjusted: dict[K, float] = {}
     highest = 0.0
     for at, (key, p) in enumerate(sorted(ps.items(), key=lambda item: item[1])):
         highest = max(highest, min(1.0, p * (len(ps) - at)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping
 from statistics import fmean, stdev
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from gittrack.compare.stats import (
     LEVEL,
@@ -25,10 +25,11 @@ from gittrack.compare.stats import (
 from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
+K = TypeVar("K", bound=Hashable)
 Verdict = Literal["improved", "regressed", "equal", "undecided"]
 
 # Fewer repeats than these against another number of them: Welch's degrees of freedom are too rough an estimate.
-_FEW = 5
+_FEW = 6
 NAMES = {
     "welch": "Welch",
     "paired-t": "paired t",
@@ -240,23 +241,24 @@ def _needed(tested: Tested, a: Repeats, b: Repeats, margin: float, level: float)
 
 
 def judge_all(
-    pairs: Mapping[str, tuple[Repeats, Repeats]],
-    goal: Callable[[str], HasGoal | None],
+    pairs: Mapping[K, tuple[Repeats, Repeats]],
+    goal: Callable[[K], HasGoal | None],
     *,
-    gates: Sequence[str] = (),
+    gates: Collection[K] = (),
     level: float = LEVEL,
-) -> dict[str, Judgement]:
+) -> dict[K, Judgement]:
     """A verdict for each metric; those that gate are corrected for being several (Holm)."""
-    found = {key: judge(a, b, goal(key), level=level) for key, (a, b) in pairs.items()}
     tests = {
-        key: one for key in gates if key in pairs and not isinstance(one := choose(*pairs[key], level=level), Judgement)
+        key: one for key in pairs if key in gates and not isinstance(one := choose(*pairs[key], level=level), Judgement)
     }
-    if len(tests) > 1:
-        for key, p in holm({key: tested.p for key, (tested, _) in tests.items()}).items():
-            tested, why = tests[key]
-            why = f"{why}, one of {len(tests)} that gate"
-            found[key] = decide(tested, why, *pairs[key], goal(key), p=p, level=level)
-    return found
+    if len(tests) < 2:
+        tests = {}
+    found = {key: judge(a, b, goal(key), level=level) for key, (a, b) in pairs.items() if key not in tests}
+    for key, p in holm({key: tested.p for key, (tested, _) in tests.items()}).items():
+        tested, why = tests[key]
+        why = f"{why}, one of {len(tests)} that gate"
+        found[key] = decide(tested, why, *pairs[key], goal(key), p=p, level=level)
+    return {key: found[key] for key in pairs}
 
 
 def _paired(a: Repeats, b: Repeats) -> tuple[list[float], list[float]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from gittrack.data.depot import Depot
 from gittrack.domain.amendment import Amendment, all_added
 from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import amendment_from_line, large_from_dict
@@ -73,6 +74,26 @@ def needed_objects(
                 one = _of_artifact(state, artifact)
                 found[ARTIFACT, one.path] = one
         yield from found.values()
+
+
+def not_shared(repository: Repository, depot: Depot, runs: Iterable[RunState]) -> str:
+    """What of the data of runs others could not get, as a sentence; empty when they could get all. It asks the remote."""
+    needed = list(needed_objects(repository, runs))
+    if not needed:
+        return ""
+    oids, absent = depot.objects([one.pointer for one in needed])
+    if absent:
+        return f"{next(iter(absent.values()))}; 'gittrack pull' first"
+    answer = depot.ask(oids)
+    if answer.silence:
+        return f"nobody can tell whether its data are where others can get them: {answer.silence}"
+    missing = [oid for oid in oids if oid not in answer.sizes]
+    if not missing:
+        return ""
+    count = "1 object" if len(missing) == 1 else f"{len(missing):,} objects"
+    return (
+        f"{count} of its data {'is' if len(missing) == 1 else 'are'} not on {answer.name}; 'gittrack push' sends them"
+    )
 
 
 def _added(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gittrack.compare.verdict import NAMES, Judgement, choose
 from gittrack.data.depot import Depot
-from gittrack.data.needed import needed_objects
+from gittrack.data.needed import not_shared
 from gittrack.domain.run import RunState
 from gittrack.git.repository import Repository
 from gittrack.git.tags import Checked, check_signature
@@ -39,20 +39,7 @@ class World:
 
     def missing_data(self, run: RunState) -> str:
         """What of a run's data others could not get, as a sentence; empty when they could get all."""
-        needed = list(needed_objects(self.repository, [run]))
-        if not needed:
-            return ""
-        oids, absent = self.depot.objects([one.pointer for one in needed])
-        if absent:
-            return f"{next(iter(absent.values()))}; 'gittrack pull' first"
-        answer = self.depot.ask(oids)
-        if answer.silence:
-            return f"nobody can tell whether its data are where others can get them: {answer.silence}"
-        missing = [oid for oid in oids if oid not in answer.sizes]
-        if not missing:
-            return ""
-        count = "1 object" if len(missing) == 1 else f"{len(missing):,} objects"
-        return f"{count} of its data {'is' if len(missing) == 1 else 'are'} not on {answer.name}; 'gittrack push' sends them"
+        return not_shared(self.repository, self.depot, [run])
 
     def compare(self, model: Model, stage: str, version: VersionState, run: RunState, metric: str) -> tuple[bool, str]:
         """Whether a run beats who holds the stage, with as much as the repeats of both can carry."""

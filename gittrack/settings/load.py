@@ -18,6 +18,7 @@ from gittrack.settings.values import (
     MetricSettings,
     ParamSettings,
     RegistrySettings,
+    ReportSettings,
     RunSettings,
     Settings,
 )
@@ -101,6 +102,7 @@ def _settings(found: Mapping[str, tuple[Any, str]]) -> Settings:
         environment=EnvironmentSettings(**section("environment")),
         artifacts=ArtifactSettings(**section("artifacts")),
         registry=RegistrySettings(**section("registry")),
+        report=ReportSettings(**section("report")),
         origins={key: place for key, (_, place) in found.items()},
     )
 

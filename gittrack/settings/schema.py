@@ -306,4 +306,24 @@ SCHEMA: tuple[Setting, ...] = (
         "What is said of a model in its card: description, intended_use, limitations, owner.\n"
         "  digits: {description: Reads digits, owner: Vision team}",
     ),
+    Setting(
+        "report.runs",
+        "latest",
+        partial(_choice, ("latest", "best")),
+        "Which configuration speaks for a side where there are several: the one that ran last,\n"
+        "or the best one by the first metric that gates.",
+    ),
+    Setting(
+        "report.gate",
+        [],
+        _texts,
+        "Metrics, or patterns, for which 'gittrack report --gate' says no when they regressed;\n"
+        "beside those whose goal has the role gate.",
+    ),
+    Setting(
+        "report.proof",
+        False,
+        _truth,
+        "Whether 'gittrack report --gate' says no to what is undecided, too.",
+    ),
 )

@@ -86,6 +86,15 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """`runs`: which configuration of a side counts; `gate`: metrics by key or pattern; `proof`: undecided is refused too."""
+
+    runs: Literal["latest", "best"]
+    gate: tuple[str, ...]
+    proof: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one repository, each with its value or its default."""
 
@@ -96,6 +105,7 @@ class Settings:
     environment: EnvironmentSettings
     artifacts: ArtifactSettings
     registry: RegistrySettings
+    report: ReportSettings
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
@@ -108,3 +118,9 @@ class Settings:
         if metric in goals:
             return goals[metric]
         return next((goal for glob, goal in goals.items() if fnmatchcase(metric, glob)), None)
+
+    def gates(self, metric: str) -> bool:
+        """Whether a report may be refused for a metric: its role is `gate`, or `report.gate` names it."""
+        goal = self.goal(metric)
+        named = any(fnmatchcase(metric, glob) for glob in self.report.gate)
+        return goal is not None and (goal.role == "gate" or named)

@@ -1,0 +1,214 @@
+"""`gittrack report`: what a change did to the metrics, for people, programs and pull requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.main import App
+from gittrack.cli.options import chosen_form, form_options
+from gittrack.errors import GittrackError, ReportRefused, UnknownRun, UsageError
+from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
+from gittrack.report.numbers import change, column, counted
+from gittrack.report.table import Column, Paint, as_text
+from gittrack.report.text import escape
+from gittrack.review.review import Review, Section, review
+
+if TYPE_CHECKING:
+    from gittrack.review.curves import Curve
+    from gittrack.review.hosts import Host
+    from gittrack.review.sides import Side
+
+
+@click.command(short_help="what a change did to the metrics")
+@click.argument("span", metavar="[BASE..HEAD]", required=False)
+@click.option("-e", "--experiment", metavar="EXP", help="Only this experiment.")
+@click.option(
+    "--images", metavar="DIR", type=click.Path(file_okay=False), help="Draw the learning curves into PNGs there."
+)
+@click.option("--images-url", metavar="URL", help="Where DIR will be found by who reads the Markdown.")
+@click.option("--gate", is_flag=True, help="Exit with 4 when a metric that gates regressed.")
+@click.option("--comment", is_flag=True, help="Post it to the pull request that CI runs for, and its state.")
+@click.option("--pull-request", "number", metavar="N", help="Comment on this pull request.")
+@click.option("--key", metavar="WORD", default="default", help="Keep several comments in one pull request apart.")
+@form_options("json", "md")
+@click.pass_obj
+def report(
+    app: App,
+    span: str | None,
+    experiment: str | None,
+    images: str | None,
+    images_url: str | None,
+    gate: bool,
+    comment: bool,
+    number: str | None,
+    key: str,
+) -> None:
+    """Compare the runs of a change with those before it, and judge.
+
+    The change is what HEAD has since it left the default branch, or in CI the branch that it is to go into.
+    """
+    if images_url is not None and images is None:
+        raise UsageError("--images-url says where pictures will be found; --images DIR draws them")
+    if number is not None and not comment:
+        raise UsageError("--pull-request names where to comment; add --comment")
+    form = chosen_form()
+    host = _host(number) if comment else None
+    try:
+        found = review(app.project, span, os.environ, experiment=experiment)
+    except UnknownRun as error:
+        if host is not None:
+            _say_nothing_ran(app, host, str(error), key)
+        raise
+    curves = _curves(app, found) if form == "md" or comment or images else {}
+    pictures = {} if images is None else _draw(curves, Path(images), images_url or images)
+    if form == "json":
+        app.console.json(found.to_json())
+    elif form == "md":
+        app.console.write(_markdown(found, curves, pictures, key))
+    else:
+        app.console.lines(_text(app, found))
+    refused = f"the gate says no: {'; '.join(found.refused)}" if found.refused else ""
+    if host is not None:
+        _post(app, host, found, _markdown(found, curves, pictures, key), key, gate and refused)
+    if gate and refused:
+        raise ReportRefused(refused)
+
+
+def _curves(app: App, found: Review) -> dict[str, list[Curve]]:
+    from gittrack.review.curves import curves
+
+    return {one.pair.experiment: curves(app.project, one) for one in found.sections}
+
+
+def _markdown(found: Review, curves: Mapping[str, Sequence[Curve]], pictures: Mapping[str, str], key: str) -> str:
+    from gittrack.review.markdown import as_markdown
+
+    return as_markdown(found, curves, images=pictures, key=key)
+
+
+def _draw(curves: Mapping[str, Sequence[Curve]], folder: Path, address: str) -> dict[str, str]:
+    """A picture for each experiment that has curves; returns where readers find it."""
+    from gittrack.report.picture import curves_picture
+    from gittrack.report.series import Series
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for at, (experiment, several) in enumerate(curves.items()):
+        if several:
+            charts = {
+                one.key: [
+                    Series(called, one.xs, ys) for called, ys in (("base", one.a), ("head", one.b)) if ys is not None
+                ]
+                for one in several
+            }
+            name = f"curves-{at}.png"
+            curves_picture(charts, folder / name)
+            found[experiment] = f"{address.rstrip('/')}/{name}"
+    return found
+
+
+# --- to a host
+
+
+def _host(number: str | None) -> Host:
+    from gittrack.review.hosts import find_host
+
+    return find_host(os.environ, number)
+
+
+def _say_nothing_ran(app: App, host: Host, why: str, key: str) -> None:
+    from gittrack.review.hosts import post
+    from gittrack.review.markdown import marker, sentence
+
+    try:
+        post(host, marker(key), f"{marker(key)}\n### gittrack: no run of this change\n\n{sentence(why)}.\n")
+    except GittrackError as error:
+        app.console.note(str(error))
+
+
+def _post(app: App, host: Host, found: Review, text: str, key: str, refused: str | bool) -> None:
+    """Comment, state and the job's summary; what the host refuses is said when the rest is done, unless the gate says more."""
+    from gittrack.review.hosts import head_commit, post
+    from gittrack.review.markdown import headline, marker, within
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError as error:
+            app.console.note(f"the job's summary {summary} cannot be written: {error.strerror}")
+    trouble: list[GittrackError] = []
+    try:
+        app.console.note(f"commented: {post(host, marker(key), within(text, host.room))}")
+    except GittrackError as error:
+        trouble.append(error)
+    try:
+        said = escape(str(refused) if refused else headline(found).replace("**", ""))
+        host.set_state(head_commit(os.environ, found.span.tip), "failure" if refused else "success", said)
+    except GittrackError as error:
+        trouble.append(error)
+    if refused:
+        for one in trouble:
+            app.console.note(str(one))
+    elif trouble:
+        raise trouble[0]
+
+
+# --- as text
+
+
+def _text(app: App, found: Review) -> Iterator[str]:
+    from gittrack.review.markdown import headline
+
+    paint = app.console.paint
+    style = paint or (lambda text, name: text)
+    yield style(escape(headline(found).replace("**", "")), VERDICT_STYLES[found.word])
+    room = app.console.width - 2
+    for section in found.sections:
+        yield ""
+        yield style(escape(section.pair.experiment), "strong")
+        for called, side in (("base", section.pair.a), ("head", section.pair.b)):
+            if side is not None:
+                yield f"  {called}  {_side(side, style)}"
+        if section.metrics:
+            yield ""
+            yield from (f"  {line}".rstrip() for line in _metrics(section, room, paint))
+        for title, rows in (("params", section.params), ("data", section.data), ("environment", section.environment)):
+            if rows:
+                yield ""
+                yield f"  {style(title, 'strong')}"
+                yield from (f"  {line}".rstrip() for line in row_lines(rows, room, ("base", "head")))
+        if section.warnings:
+            yield ""
+            yield from (f"  {style('warning', 'warn')}: {escape(warning)}" for warning in section.warnings)
+    if found.code.files:
+        yield ""
+        yield f"{counted(len(found.code.files), 'file')} changed in {counted(len(found.span.head), 'commit')}"
+    for reason in found.refused:
+        yield style(f"the gate says no: {escape(reason)}", "bad")
+
+
+def _side(side: Side, style: Paint) -> str:
+    count = counted(len(side.runs), "run")
+    return f"{style(side.run.id[:8], 'commit')}  {escape(side.run.name)}  on {side.commit[:8]}, {count}"
+
+
+def _metrics(section: Section, room: int, paint: Paint | None) -> list[str]:
+    rows = section.metrics
+    pairs = [column([None if one is None else one.mean for one in (row.a, row.b)]) for row in rows]
+    verdicts = tuple("" if row.goal is None else row.judged.verdict for row in rows)
+    columns = [
+        Column("", tuple(row.key + (" (gate)" if row.key in section.gates else "") for row in rows)),
+        Column("base", tuple(sample_text(row.a, a) for row, (a, _) in zip(rows, pairs, strict=True)), align="right"),
+        Column("head", tuple(sample_text(row.b, b) for row, (_, b) in zip(rows, pairs, strict=True)), align="right"),
+        Column("change", tuple("" if not row.delta else change(row.delta, row.delta_pct) for row in rows)),
+        Column("verdict", verdicts, styles=tuple(VERDICT_STYLES.get(one, "") for one in verdicts), shrink=False),
+    ]
+    reasons = [f"{row.key}: {row.judged.reason}" for row in rows if row.goal is not None and row.judged.tested]
+    return [*as_text(columns, room=room, paint=paint), *([""] if reasons else []), *map(escape, reasons)]

@@ -1,0 +1,399 @@
+"""`gittrack report`: golden reports of every kind of change, and what becomes of bad input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cmarkgfm import github_flavored_markdown_to_html
+from cmarkgfm.cmark import Options
+
+from tests.cli.conftest import Desk
+
+GOLDEN = Path(__file__).parent / "reports"
+GOALS = """\
+metrics:
+  goals:
+    acc: {goal: max, min_change: 0.002, role: gate}
+    loss: min
+    "time/*": {goal: min, role: ignore}
+"""
+BASE = (0.900, 0.912, 0.905)
+HOSTILE = "acc|<b>*bold*</b> @octocat #1 🚀 [a](http://example.org) $x$ <!-- -->"
+
+
+def goals(desk: Desk, text: str = GOALS) -> None:
+    desk.repo.write(".gittrack/config.yaml", text)
+    desk.repo.commit("Say what is better")
+
+
+def change(desk: Desk, text: str = "better\n") -> str:
+    """A commit of a branch that the default branch does not have."""
+    if desk.repo.git("branch", "--show-current") == "main":
+        desk.repo.git("switch", "--quiet", "-c", "idea")
+    desk.repo.write("train.py", text)
+    return desk.repo.commit("An idea")
+
+
+def repeats(
+    desk: Desk, name: str, values: Sequence[float], *, params: Mapping[str, Any] | None = None, **more: Any
+) -> None:
+    for seed, value in enumerate(values):
+        desk.run(
+            f"{name}-{seed}",
+            params={"lr": 0.1, "seed": seed, **(params or {})},
+            metrics={"acc": [value / 2, value * 0.9, value], "loss": [1.0, 0.5, 0.3]},
+            **more,
+        )
+
+
+def better(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", (0.951, 0.958, 0.949), params={"lr": 0.2, "warmup": True})
+
+
+def worse(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", (0.801, 0.82, 0.811))
+
+
+def undecided(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", (0.903, 0.909, 0.913))
+
+
+def one_run(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE[:1])
+    change(desk)
+    repeats(desk, "new", (0.951,))
+
+
+def first_ever(desk: Desk) -> None:
+    goals(desk)
+    change(desk)
+    repeats(desk, "new", BASE)
+
+
+def dirty(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    desk.repo.write("train.py", "not committed\n")
+    repeats(desk, "new", (0.951, 0.958, 0.949), allow_dirty="tracked")
+    desk.repo.git("checkout", "--quiet", "train.py")
+
+
+def thirty_metrics(desk: Desk) -> None:
+    goals(desk)
+    for at, name in enumerate(("old", "new")):
+        if at:
+            change(desk)
+        for seed in range(3):
+            numbers = {f"part{one}/score": [one + seed / 10 + at * (one % 3)] for one in range(30)}
+            desk.run(
+                f"{name}-{seed}",
+                params={"seed": seed},
+                metrics={**numbers, "acc": [BASE[seed] + at / 100 + at * seed / 1000]},
+            )
+
+
+def hostile(desk: Desk) -> None:
+    goals(desk, f"metrics: {{goals: {{{HOSTILE!r}: {{goal: max, role: gate}}}}}}\n")
+    for name, lift in (("old|`a`<i>", 0.0), ("new|`b`", 0.1)):
+        if lift:
+            change(desk)
+            desk.repo.write("a|b`c` <img src=x>.txt", "x")
+            desk.repo.commit("Odd")
+        for seed, value in enumerate(BASE):
+            desk.run(
+                f"{name}{seed}",
+                params={"seed": seed, "why|@you": f"<script>alert({lift})</script>\n`|` @all"},
+                metrics={HOSTILE: [0.1, value + lift + seed * lift / 100]},
+            )
+
+
+SCENES: dict[str, Callable[[Desk], None]] = {
+    "better": better,
+    "worse": worse,
+    "undecided": undecided,
+    "one-run": one_run,
+    "first-ever": first_ever,
+    "dirty": dirty,
+    "thirty-metrics": thirty_metrics,
+    "hostile": hostile,
+}
+
+
+def steady(text: str) -> str:
+    """Ids become words, in the order in which they appear."""
+    names: dict[str, str] = {}
+    text = re.sub(r"-- python\b.*", "-- COMMAND", text)
+    return re.sub(r"\b[0-9a-f]{8,40}\b", lambda found: names.setdefault(found[0], f"ID{len(names)}"), text)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_golden_reports(desk: Desk, scene: str, request: pytest.FixtureRequest) -> None:
+    """`pytest --write-golden` writes them anew, to be looked at."""
+    SCENES[scene](desk)
+    found = steady(desk.out("report", "--md"))
+    path = GOLDEN / f"{scene}.md"
+    if request.config.getoption("--write-golden"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+class Shown(HTMLParser):
+    """What a browser would make of rendered Markdown: its elements, and the texts of code and of cells."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.codes: list[str] = []
+        self.rows: list[int] = []
+        self._inside = 0
+        self.feed(github_flavored_markdown_to_html(markdown, Options.CMARK_OPT_UNSAFE))
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag == "code":
+            self._inside += 1
+            self.codes.append("")
+        elif tag == "tr":
+            self.rows.append(0)
+        elif tag in ("td", "th"):
+            self.rows[-1] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside -= tag == "code"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.codes[-1] += data
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_what_github_makes_of_it(scene: str) -> None:
+    """No element but those that a report has, whatever things are called, and tables whose rows are whole."""
+    shown = Shown((GOLDEN / f"{scene}.md").read_text(encoding="utf-8"))
+    usual = {
+        "h3",
+        "p",
+        "code",
+        "strong",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "sub",
+        "details",
+        "summary",
+        "pre",
+        "ul",
+        "li",
+    }
+    assert set(shown.tags) <= usual
+    assert shown.tags.count("details") >= 3
+    assert set(shown.rows) <= {2, 3, 6}
+
+
+def test_hostile_names_are_shown_as_they_are() -> None:
+    codes = Shown((GOLDEN / "hostile.md").read_text(encoding="utf-8")).codes
+    assert "old|`a`<i>2" in codes
+    assert "why|@you" in codes
+    assert "<script>alert(0.1)</script>\\n`|` @all" in codes
+    assert "a|b`c` <img src=x>.txt" in codes
+    assert any(one.startswith("acc|<b>*bold*</b> @octocat #1") for one in codes)
+
+
+def test_json_is_the_contract(desk: Desk) -> None:
+    worse(desk)
+    plain = desk.json("report")
+    assert list(plain) == ["base", "head", "verdict", "gate", "code", "experiments"]
+    assert plain["head"] == desk.repo.git("rev-parse", "HEAD")
+    assert plain["base"] == desk.repo.git("rev-parse", "main")
+    assert plain["verdict"] == "regressed"
+    assert plain["gate"]["passed"] is False
+    (reason,) = plain["gate"]["reasons"]
+    assert reason.startswith("acc regressed: paired t, the same seeds on both sides: p = 0.0")
+    (one,) = plain["experiments"]
+    assert (one["experiment"], len(one["base"]["runs"]), len(one["head"]["runs"])) == ("digits", 3, 3)
+    acc = one["metrics"][0]
+    assert (acc["key"], acc["verdict"], acc["gate"], acc["a"]["n"]) == ("acc", "regressed", True, 3)
+
+
+def test_the_gate(desk: Desk) -> None:
+    worse(desk)
+    assert desk("report").exit_code == 0, "nobody asked for a gate"
+    assert "the gate says no: acc regressed" in desk("report", "--gate", code=4).stderr
+    goals(desk, GOALS.replace("role: gate", "role: watch"))
+    desk("report", "--gate", "main..HEAD~1")
+    desk.repo.git("config", "gittrack.report.gate", "a*")
+    assert "acc regressed" in desk("report", "--gate", code=4).stderr
+
+
+def test_what_is_undecided_passes_unless_proof_is_asked_for(desk: Desk) -> None:
+    undecided(desk)
+    desk("report", "--gate")
+    desk.repo.git("config", "gittrack.report.proof", "true")
+    assert "acc is undecided, and report.proof asks for proof: paired t" in desk("report", "--gate", code=4).stderr
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [({}, "acc is gone: the head did not measure it"), ({"acc": [float("nan")]}, "acc is nan on the head")],
+)
+def test_a_gate_cannot_be_dodged(desk: Desk, metrics: Mapping[str, Sequence[float]], words: str) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    for seed in range(3):
+        desk.run(f"new{seed}", params={"lr": 0.1, "seed": seed}, metrics={"loss": [0.1], **metrics})
+    assert words in desk("report", "--gate", code=4).stderr
+
+
+def test_nothing_ran_on_the_change(desk: Desk) -> None:
+    goals(desk)
+    assert "no run here is of commit" in desk.error("report", code=1)
+    repeats(desk, "old", BASE)
+    change(desk)
+    head = desk.repo.git("rev-parse", "HEAD")
+    said = desk.error("report", code=1)
+    assert f"none of the 3 finished runs here is of commit {head[:8]}" in said
+    assert "make one with 'gittrack run', or bring those of others with 'gittrack fetch'" in said
+
+
+def test_the_newest_commit_that_ran_speaks_for_a_side(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    desk.repo.write("README.md", "later")
+    desk.repo.commit("Later on main")
+    change(desk, "first\n")
+    repeats(desk, "first", (0.80, 0.81, 0.83))
+    change(desk, "second\n")
+    repeats(desk, "second", (0.95, 0.96, 0.94))
+    change(desk, "third\n")
+    found = desk.json("report")["experiments"][0]
+    assert (found["head"]["name"], found["head"]["behind"], found["base"]["behind"]) == ("second-2", 1, 1)
+    assert any("the runs of the head are of" in one and "1 commit before" in one for one in found["warnings"])
+    assert desk.json("report", "main..HEAD~2")["experiments"][0]["head"]["name"] == "first-2"
+
+
+def test_a_rebased_change_keeps_its_runs(desk: Desk) -> None:
+    better(desk)
+    tree, fork = desk.repo.git("rev-parse", "HEAD^{tree}"), desk.repo.git("rev-parse", "main")
+    squashed = desk.repo.git("commit-tree", tree, "-p", fork, "-m", "Squashed")
+    desk.repo.git("reset", "--quiet", "--hard", squashed)
+    assert desk.json("report")["experiments"][0]["head"]["name"] == "new-2"
+
+
+def test_after_the_merge_the_newest_commit_is_the_change(desk: Desk) -> None:
+    better(desk)
+    desk.repo.git("switch", "--quiet", "main")
+    desk.repo.git("merge", "--quiet", "--ff-only", "idea")
+    found = desk.json("report")
+    assert (found["base"], found["verdict"]) == (desk.repo.git("rev-parse", "HEAD~1"), "improved")
+
+
+def test_of_several_configurations_one_speaks(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "slow", BASE, params={"lr": 0.1})
+    repeats(desk, "fast", (0.93, 0.94, 0.935), params={"lr": 0.5})
+    change(desk)
+    repeats(desk, "best", (0.95, 0.96, 0.94), params={"lr": 0.1})
+    repeats(desk, "last", (0.80, 0.81, 0.79), params={"lr": 0.9})
+    found = desk.json("report")["experiments"][0]
+    assert (found["head"]["name"], found["base"]["name"]) == ("last-2", "fast-2")
+    desk.repo.git("config", "gittrack.report.runs", "best")
+    found = desk.json("report")["experiments"][0]
+    # Of the base the one with the same params, though another is better.
+    assert (found["head"]["name"], found["base"]["name"]) == ("best-1", "slow-2")
+    assert any("of 2 configurations of the head this is the best" in one for one in found["warnings"])
+    assert any(
+        "of 2 configurations of the base this is the one with the params of the head" in one
+        for one in found["warnings"]
+    )
+
+
+def test_several_experiments_and_one_of_them(desk: Desk) -> None:
+    better(desk)
+    for seed in range(3):
+        desk.run(f"other{seed}", experiment="letters", params={"seed": seed}, metrics={"acc": [seed / 10]})
+    found = desk.json("report")
+    assert [one["experiment"] for one in found["experiments"]] == ["letters", "digits"]
+    assert found["experiments"][0]["base"] is None
+    assert "#### `digits`" in desk.out("report", "--md")
+    assert [one["experiment"] for one in desk.json("report", "-e", "digits")["experiments"]] == ["digits"]
+
+
+def test_many_gates_are_corrected_for(desk: Desk) -> None:
+    goals(desk, "metrics: {goals: {'m*': {goal: max, role: gate}}}\n")
+    for at, name in enumerate(("old", "new")):
+        if at:
+            change(desk)
+        for seed, noise in enumerate((0.0, 0.004, -0.004)):
+            value = 0.9 + seed / 100 + at * (0.01 + noise)
+            desk.run(f"{name}{seed}", params={"seed": seed}, metrics={f"m{one}": [value] for one in range(4)})
+    found = desk.json("report")
+    assert {row["verdict"] for row in found["experiments"][0]["metrics"]} == {"undecided"}
+    assert "one of 4 that gate" in found["experiments"][0]["metrics"][0]["reason"]
+    desk.repo.git("config", "gittrack.metrics.goals", "{m1: max}")
+    assert desk.json("report")["verdict"] == "improved"
+
+
+def test_the_change_changes_what_is_judged(desk: Desk) -> None:
+    better(desk)
+    goals(desk, GOALS.replace("min_change: 0.002", "min_change: 0.5"))
+    repeats(desk, "again", (0.951, 0.958, 0.949))
+    assert any("says what is judged" in one for one in desk.json("report")["experiments"][0]["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nowhere..HEAD"], 2, "there is no commit 'nowhere' in this clone"),
+        (["main..nowhere"], 2, "there is no commit 'nowhere'; name two like main..HEAD"),
+        (["--json", "--md"], 2, "choose one of --"),
+        (["--images-url", "x"], 2, "--images DIR draws them"),
+        (["--pull-request", "7"], 2, "add --comment"),
+        (["--experiment", "nothing"], 1, "no run here is of commit"),
+    ],
+)
+def test_wrong_words(desk: Desk, words: Sequence[str], code: int, said: str) -> None:
+    better(desk)
+    assert said in desk("report", *words, code=code).stderr
+
+
+def test_histories_without_a_common_commit(desk: Desk) -> None:
+    better(desk)
+    tree = desk.repo.git("rev-parse", "HEAD^{tree}")
+    other = desk.repo.git("commit-tree", tree, "-m", "Elsewhere")
+    assert "have no commit in common" in desk.error("report", f"{other}..HEAD", code=2)
+
+
+def test_curves_as_pictures(desk: Desk, tmp_path: Path) -> None:
+    better(desk)
+    text = desk.out(
+        "report", "--md", "--images", str(tmp_path / "pictures"), "--images-url", "https://pages.example.org/7/"
+    )
+    assert "![Learning curves](https://pages.example.org/7/curves-0.png)" in text
+    assert (tmp_path / "pictures" / "curves-0.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_in_a_bare_repository(desk: Desk, tmp_path: Path) -> None:
+    """As a hook of a server calls it: runs and settings are in git alone."""
+    better(desk)
+    desk.repo.git("clone", "--quiet", "--mirror", str(desk.repo.path), str(tmp_path / "host.git"))
+    assert "**improved**" in desk.out("-C", str(tmp_path / "host.git"), "report", "main..idea", "--md")
