@@ -10,30 +10,16 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, json_option
 from gittrack.compare.align import ABSENT
-from gittrack.compare.baseline import find_baseline
-from gittrack.compare.code import CodeDiff, diff_code
-from gittrack.compare.diff import (
-    MetricRow,
-    Row,
-    diff_artifacts,
-    diff_environment,
-    diff_inputs,
-    diff_metrics,
-    diff_params,
-)
-from gittrack.domain.environment import Environment
-from gittrack.errors import UnknownRun
-from gittrack.repeats import samples
+from gittrack.compare.code import CodeDiff
+from gittrack.compare.diff import MetricRow, Row
 from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
 from gittrack.report.numbers import change, column, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
-from gittrack.values import dataclass
+from gittrack.review.difference import Difference, baseline, difference, find_run
 
 if TYPE_CHECKING:
     from gittrack.compare.stats import Name
-    from gittrack.domain.run import RunState
-    from gittrack.run import Run
 
 _SHOWN_COMMITS = 20
 _TESTS = ("welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon")
@@ -58,115 +44,34 @@ def diff(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Compare two runs: params, code, environment, data, metrics, artifacts.
+    """Compare two runs: code, params, environment, data, metrics, artifacts.
+
+    A and B are runs, versions of models, or branches, tags and commits: then the runs of the newest
+    commit there on which any finished.
 
     With one run: compare it with its baseline, the newest finished run of its experiment on the
     merge base with the default branch, or else the finished run before it.
 
     Metrics are those of all repeats of either: finished runs that differ in a seed or a fold alone.
     """
+    project, note = app.project, app.console.note
     if b is None:
-        judged = app.project.get_run(a)
-        other = _baseline(app, judged)
+        judged = find_run(project, a, note)
+        other = baseline(project, judged, note)
     else:
-        other, judged = app.project.get_run(a), app.project.get_run(b)
-    found = _compare(app, other, judged, patch=patch, alone=alone, asked=asked, everything=everything)
+        other = find_run(project, a, note)
+        judged = find_run(project, b, note, other.experiment)
+    found = difference(project, other, judged, note, patch=patch, alone=alone, everything=everything, asked=asked)
     if as_json:
         app.console.json(found.to_json())
     else:
         app.console.lines(_text(app, found))
 
 
-@dataclass(frozen=True, slots=True)
-class _Diff:
-    a: Run
-    b: Run
-    code: CodeDiff
-    params: list[Row]
-    environment: list[Row]
-    data: list[Row]
-    metrics: list[MetricRow]
-    artifacts: list[Row]
-    repeats_a: list[RunState]
-    repeats_b: list[RunState]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "a": self.a.id,
-            "b": self.b.id,
-            "code": self.code.to_json(),
-            "params": [row.to_json() for row in self.params],
-            "environment": [row.to_json() for row in self.environment],
-            "data": [row.to_json() for row in self.data],
-            "metrics": [row.to_json() for row in self.metrics],
-            "artifacts": [row.to_json() for row in self.artifacts],
-            "repeats": {"a": [one.id for one in self.repeats_a], "b": [one.id for one in self.repeats_b]},
-        }
-
-
-def _compare(app: App, a: Run, b: Run, *, patch: bool, everything: bool, alone: bool, asked: Name | None) -> _Diff:
-    for run in (a, b):
-        if run.commit is None:
-            app.console.note(f"run {run.name} is still active: its environment and artifacts are not known yet")
-    goal = app.project.settings.goal
-    repeats_a, repeats_b = ([a.state], [b.state]) if alone else _repeats(app, a, b)
-    seeds = app.project.settings.params.seed_like
-    metrics = diff_metrics(samples(repeats_a, seeds), samples(repeats_b, seeds), goal, all=everything, asked=asked)
-    if not everything:
-        metrics = [row for row in metrics if not row.key.startswith("system/")]
-    return _Diff(
-        a=a,
-        b=b,
-        code=diff_code(app.project.repo, a.state.code_commit, b.state.code_commit, patch=patch),
-        params=diff_params(a.params, b.params, all=everything),
-        environment=[]
-        if None in (a.commit, b.commit)
-        else diff_environment(a.environment, b.environment, all=everything),
-        data=diff_inputs(_inputs(a), _inputs(b), all=everything),
-        metrics=metrics,
-        artifacts=diff_artifacts(_artifacts(a), _artifacts(b), all=everything),
-        repeats_a=repeats_a,
-        repeats_b=repeats_b,
-    )
-
-
-def _repeats(app: App, a: Run, b: Run) -> tuple[list[RunState], list[RunState]]:
-    found = app.project.repeats(a), app.project.repeats(b)
-    if any(one.id == b.id for one in found[0]):
-        if a.id != b.id:
-            app.console.note("both are repeats of one configuration: the two alone are compared")
-        return [a.state], [b.state]
-    return found
-
-
-def _environment(run: Run) -> Environment:
-    return Environment() if run.commit is None else run.environment
-
-
-def _inputs(run: Run) -> Sequence[Any]:
-    return () if run.commit is None else run.record.inputs
-
-
-def _artifacts(run: Run) -> Sequence[Any]:
-    return () if run.commit is None else run.artifacts
-
-
-def _baseline(app: App, run: Run) -> Run:
-    merge_base = run.record.code.merge_base if run.commit is not None else None
-    candidates = app.project.runs("status = finished", experiment=run.experiment)
-    found = find_baseline(run.state, merge_base, (one.state for one in candidates))
-    if found is None:
-        raise UnknownRun(
-            f"run {run.name} has no baseline: no run of experiment {run.experiment} finished before it; name two runs"
-        )
-    app.console.note(f"compared with {found.run.name} ({found.run.id[:8]}), {found.reason}")
-    return next(one for one in candidates if one.id == found.run.id)
-
-
 # --- as text
 
 
-def _text(app: App, found: _Diff) -> Iterator[str]:
+def _text(app: App, found: Difference) -> Iterator[str]:
     paint = app.console.paint
     style = paint or (lambda text, name: text)
     for side, run in (("a", found.a), ("b", found.b)):
@@ -174,8 +79,8 @@ def _text(app: App, found: _Diff) -> Iterator[str]:
         yield f"{side}  {style(run.id[:8], 'commit')}  {called}  {run.status}"
     room = app.console.width - 2
     sections = {
-        "params": row_lines(found.params, room),
         "code": list(_code(found.code, style)),
+        "params": row_lines(found.params, room),
         "environment": row_lines(found.environment, room),
         "data": row_lines(found.data, room),
         "metrics": _metrics(found.metrics, room, paint),
@@ -186,6 +91,10 @@ def _text(app: App, found: _Diff) -> Iterator[str]:
             yield ""
             yield style(title, "strong")
             yield from (f"  {line}".rstrip() for line in lines)
+    for side, words in found.consoles.items():
+        yield ""
+        yield style(f"console of {side}, its last lines", "strong")
+        yield from (f"  {escape(line)}" for line in words)
     if not any(sections.values()):
         yield ""
         yield "nothing differs"
@@ -221,7 +130,7 @@ def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[
     return [*as_text(columns, room=room, paint=paint), "", *map(escape, reasons)]
 
 
-def _chance(found: _Diff) -> str:
+def _chance(found: Difference) -> str:
     counts = [
         max((one.n for one in side if one), default=1)
         for side in zip(*((row.a, row.b) for row in found.metrics), strict=True)

@@ -21,6 +21,7 @@ from gittrack.data.needed import not_shared
 from gittrack.domain.input import Input
 from gittrack.errors import CorruptRecord, GittrackError
 from gittrack.repeats import samples
+from gittrack.report.numbers import counted
 from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range
 from gittrack.settings import SETTINGS_FILE
 from gittrack.values import dataclass
@@ -152,7 +153,7 @@ def _warnings(project: Project, span: Range, pair: Pair) -> Iterator[str]:
     for called, side in sides:
         if side.distance:
             yield (
-                f"the runs of the {called} are of {side.commit[:8]}, {_commits(side.distance)} before "
+                f"the runs of the {called} are of {side.commit[:8]}, {counted(side.distance, 'commit')} before "
                 f"{(span.tip if called == 'head' else span.fork)[:8]}"
             )
         if any(run.dirty for run in side.runs):
@@ -178,10 +179,6 @@ def _warnings(project: Project, span: Range, pair: Pair) -> Iterator[str]:
         missing = f"whether its data are shared is not known: {error}"
     if missing:
         yield f"head: {missing}"
-
-
-def _commits(count: int) -> str:
-    return "1 commit" if count == 1 else f"{count:,} commits"
 
 
 def _of_data(called: str, side: Side) -> Iterator[str]:

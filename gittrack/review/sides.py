@@ -131,6 +131,25 @@ def find_pairs(project: Project, span: Range, experiment: str | None = None) -> 
     return found[:_MOST_EXPERIMENTS]
 
 
+def find_speaker(project: Project, revision: str, experiment: str | None = None) -> Side | None:
+    """Who speaks for a branch, tag or commit: a run of its newest commit on which any finished; of `experiment`, where that ran.
+
+    None when the text names no commit, or when nothing finished on it or the commits before it.
+    """
+    tip = project.repo.resolve(revision) or project.repo.resolve(f"origin/{revision}")
+    if tip is None:
+        return None
+    span = Range(tip, tip, (), _commits(project.repo, tip))
+    for limit in (_RUNS, None):
+        runs = project.runs("status = finished", limit=limit)
+        pairs = _pairs(project, runs, _standing(project.repo, span, [one.state for one in runs]))
+        if pairs:
+            return min((one.b for one in pairs), key=lambda side: (side.run.experiment != experiment, side.distance))
+        if limit is not None and len(runs) < limit:
+            break
+    return None
+
+
 def _nothing_ran(span: Range, runs: int) -> str:
     since = f" and the {len(span.head) - 1:,} before it since {span.fork[:8]}" if len(span.head) > 1 else ""
     there = f"none of the {runs:,} finished runs here" if runs else "no run here"

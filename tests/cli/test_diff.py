@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
+from gittrack.project import Project
 from tests.cli.conftest import Desk
 
 
@@ -29,7 +33,18 @@ def test_two_runs(three: Desk) -> None:
 
 def test_json_is_the_contract(three: Desk) -> None:
     plain = three.json("diff", "slow", "fast")
-    assert list(plain) == ["a", "b", "code", "params", "environment", "data", "metrics", "artifacts", "repeats"]
+    assert list(plain) == [
+        "a",
+        "b",
+        "code",
+        "params",
+        "environment",
+        "data",
+        "metrics",
+        "artifacts",
+        "repeats",
+        "console",
+    ]
     assert plain["code"] == {"commits": [], "files": [], "patch": None}
     assert plain["params"] == [{"key": "lr", "a": 0.01, "b": 0.1}]
     assert plain["environment"] == []
@@ -110,3 +125,57 @@ def test_two_repeats_of_one_configuration_are_two_runs(desk: Desk) -> None:
     done = desk("diff", "run0", "run2")
     assert "both are repeats of one configuration" in done.stderr
     assert "one run on each side" in done.stdout
+
+
+def test_branches_commits_and_what_else_git_names(three: Desk) -> None:
+    three.repo.git("switch", "--quiet", "-c", "idea")
+    three.repo.write("train.py", "idea\n")
+    tried = three.repo.commit("An idea")
+    three.run("tried", params={"lr": 0.5, "seed": 1}, metrics={"val/acc": [0.95]})
+    three.run("elsewhere", experiment="other")
+    three.repo.write("README.md", "later\n")
+    three.repo.commit("Later")
+    done = three("diff", "main", "idea")
+    assert "main is digits/fast" in done.stderr
+    assert (
+        f"idea is digits/tried ({three.json('show', 'tried')['id'][:8]}) on {tried[:8]}, 1 commit before it"
+        in done.stderr
+    )
+    lines = squeezed(done.stdout)
+    assert lines.index("code") < lines.index("params") < lines.index("metrics"), "causes first"
+    names = {side: three.json("show", one)["id"] for side, one in (("a", "fast"), ("b", "tried"))}
+    plain = three.json("diff", "HEAD~2", tried[:10])
+    assert {side: plain[side] for side in "ab"} == names
+    assert "there is no run 'nowhere'" in three("diff", "main", "nowhere", code=1).stderr
+
+
+def test_a_failed_run_shows_its_last_words(desk: Desk) -> None:
+    desk.run("good")
+    desk("run", "-n", "bad", "-e", "digits", "--", "sh", "-c", "seq 30; echo 'no space left' >&2; exit 3", code=3)
+    text = desk.out("diff", "good", "bad")
+    assert "console of b, its last lines" in text
+    assert "  no space left" in text.splitlines()
+    assert desk.json("diff", "good", "bad")["console"]["b"][-1] == "no space left"
+    assert len(desk.json("diff", "good", "bad")["console"]["b"]) == 20
+    assert desk.json("diff", "bad", "good")["console"] == {"a": desk.json("diff", "good", "bad")["console"]["b"]}
+
+
+def test_data_of_a_folder_are_told_by_file(desk: Desk) -> None:
+    runs = []
+    for change in ("same", "other"):
+        desk.repo.write("data/kept.csv", "kept")
+        desk.repo.write("data/deep/part.csv", change)
+        if change == "other":
+            desk.repo.write("data/new.csv", "new")
+        for words in (["init"] if not runs else [], ["add", "data"]):
+            if words:
+                subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], cwd=desk.repo.path, check=True)
+        desk.repo.commit("Data")
+        project = Project.open(desk.repo.path)
+        active = project.start_run(change, experiment="digits", console=False)
+        active.use("data")
+        active.finish()
+        runs.append(active)
+    rows = {row["key"]: row for row in desk.json("diff", "same", "other")["data"]}
+    assert sorted(rows) == ["data/deep/part.csv", "data/new.csv"]
+    assert (rows["data/new.csv"]["a"], bool(rows["data/new.csv"]["b"])) == (None, True)
