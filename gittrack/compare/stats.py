@@ -1,4 +1,4 @@
-"""Tests of a difference between two samples, with confidence intervals; pure, and scipy does the arithmetic.
+"""Tests of a difference between two samples, with confidence intervals; pure.
 
 `delta` is always the mean of `b` minus that of `a`. Sources: Welch 1947, Biometrika 34, 28-35; Nadeau and Bengio 2003,
 Machine Learning 52, 239-281; McNemar 1947, Psychometrika 12, 153-157; Holm 1979, Scandinavian Journal of Statistics 6, 65-70;
@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
+from gittrack.compare.student import edge, tail
+from gittrack.compare.student import power as power_of
 from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
@@ -175,11 +177,14 @@ def equivalence(found: Tested, margin: float) -> float | None:
         return None
     if not found.se:
         return 0.0 if abs(found.delta) < margin else 1.0
-    from scipy.special import stdtr
-
-    return float(
-        max(stdtr(found.df, -(found.delta + margin) / found.se), stdtr(found.df, (found.delta - margin) / found.se))
+    # Below the margin, and above it: each the tail of a t on its side.
+    return max(
+        _below(found.df, (-margin - found.delta) / found.se), _below(found.df, (found.delta - margin) / found.se)
     )
+
+
+def _below(df: float, t: float) -> float:
+    return tail(df, t) if t <= 0 else 1 - tail(df, t)
 
 
 def holm(ps: Mapping[K, float]) -> dict[K, float]:
@@ -218,7 +223,7 @@ def _needed(
 
     def enough(n: int) -> bool:
         df, apart = shape(n)
-        return _power(effect * apart, df, level) >= power
+        return power_of(df, effect * apart, level) >= power
 
     high = 2
     while not enough(high):
@@ -232,15 +237,6 @@ def _needed(
     return high
 
 
-def _power(shift: float, df: int, level: float) -> float:
-    from scipy.special import nctdtr, stdtrit
-
-    edge = float(stdtrit(df, 1 - level / 2))
-    # Beyond the far edge lies next to nothing, and the function loses its digits there.
-    upper = 1 - float(nctdtr(df, shift, edge))
-    return upper if math.isfinite(upper) else 1.0
-
-
 def _by_t(
     test: Name, counts: tuple[int, int], delta: float, se: float, df: float, level: float, exponent: int
 ) -> Tested:
@@ -251,11 +247,8 @@ def _by_t(
         # Neither side varies: the difference is what it is.
         there = math.ldexp(delta, exponent)
         return Tested(test, *counts, there, 0.0 if delta else 1.0, 0.0, df, there, there)
-    # Not scipy.stats, which takes half a second to import.
-    from scipy.special import stdtr, stdtrit
-
-    p = 2 * float(stdtr(df, -abs(delta / se)))
-    reach = float(stdtrit(df, 1 - level / 2)) * se
+    p = 2 * tail(df, delta / se)
+    reach = edge(df, level) * se
     low, middle, high = (math.ldexp(one, exponent) for one in (delta - reach, delta, delta + reach))
     return Tested(test, *counts, middle, p, math.ldexp(se, exponent), df, low, high)
 
