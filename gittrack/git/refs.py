@@ -25,9 +25,11 @@ _ANSWERS = (
 # No use to wait for these.
 _HOPELESS = ("Permission denied", "Read-only file system", "No space left", "Disk quota", "Input/output error")
 _TRIES = 12
-# Refs that nobody but us moves, and the age in seconds at which a lock on one is a dead process's.
+# Refs that nobody but us moves, and the age in seconds at which a lock on one is a dead process's. Who has watched a lock for so long
+# without a change need not wait for that: git holds one for moments. Both are needed, since a machine may sleep while git holds it.
 _OURS = ("refs/experiments/", "refs/gittrack/")
 _STALE = 60.0
+_WATCHED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
     Raises RefConflict when a ref is not as expected; GitFailed for everything else.
     """
     script = b"start\0" + b"".join(one.command(repository.zero) for one in changes) + b"prepare\0commit\0"
-    for attempt in range(_TRIES):
+    watch = _Watch(repository)
+    attempt, began = 0, time.monotonic()
+    while True:
         done = repository.run("update-ref", "-z", "--stdin", "-m", reason, stdin=script, check=False)
         if done.returncode == 0:
             return
@@ -68,35 +72,73 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
                 f"refs could not be changed: {said.splitlines()[0] if said else done.returncode}",
                 stderr=said,
             )
-        if _unlock(repository, said):
+        if watch.unlock(said):
             continue
-        time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
-    advice = "; if no git is at work, remove that file" if "File exists" in said else ""
-    raise GitFailed(f"refs could not be changed: {said.splitlines()[0]}{advice}", stderr=said)
+        attempt += 1
+        if attempt >= _TRIES and not (watch.waits and time.monotonic() - began < 2 * _WATCHED):
+            advice = "; if no git is at work, remove that file" if "File exists" in said else ""
+            raise GitFailed(f"refs could not be changed: {said.splitlines()[0]}{advice}", stderr=said)
+        time.sleep(random.uniform(0.01, 0.05) * min(attempt, _TRIES))
 
 
-def _unlock(repository: Repository, said: str) -> bool:
-    """Take away the lock of a git that was killed, on a ref of ours: git holds one for moments, and only we move those refs."""
-    found = re.search(r"'([^'\n]+\.lock)': File exists", said)
-    if found is None:
-        return False
-    lock = (repository.root or repository.git_dir) / found[1]
+class _Watch:
+    """Looks at the locks that are in the way, and takes away one that a killed git left on a ref of ours."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        # The lock that is in the way, the file that it is, and since when it has been that.
+        self._seen: tuple[Path, tuple[int, int], float] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the lock in the way may be taken away soon."""
+        return self._seen is not None
+
+    def unlock(self, said: str) -> bool:
+        found = re.search(r"'([^'\n]+\.lock)': File exists", said)
+        if found is None:
+            self._seen = None
+            return False
+        repository = self._repository
+        lock = (repository.root or repository.git_dir) / found[1]
+        try:
+            ours = str(lock.relative_to(repository.common_dir)).startswith(_OURS)
+            there = _identity(lock)
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            self._seen = None
+            return False
+        now = time.monotonic()
+        if self._seen is None or self._seen[:2] != (lock, there):
+            self._seen = lock, there, now
+        return (now - self._seen[2] > _WATCHED or _is_old(lock)) and _take(lock, there)
+
+
+def _take(lock: Path, there: tuple[int, int]) -> bool:
     aside = lock.with_name(f".{lock.name}.{os.getpid()}")
     try:
-        if not str(lock.relative_to(repository.common_dir)).startswith(_OURS) or not _is_old(lock):
-            return False
         # Another process may do the same, and hold it by now: then it gets it back.
         os.rename(lock, aside)
-        if not _is_old(aside):
+        if _identity(aside) != there:
             os.link(aside, lock)
         aside.unlink()
         return True
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is, and whether anybody wrote to it."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
 def _is_old(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > _STALE
+    try:
+        return time.time() - path.stat().st_mtime > _STALE
+    except OSError:
+        return False
 
 
 def _is_hopeless(repository: Repository, said: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -82,14 +83,35 @@ def test_a_name_that_git_forbids(repo: Repo, two: tuple[str, str]) -> None:
 def test_a_lock_that_was_left_behind_is_named(
     repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On a branch, which others move: nobody but its owner may take the lock away."""
     monkeypatch.setattr("gittrack.git.refs._TRIES", 3)
+    lock = repo.path / ".git" / "refs" / "heads" / "other.lock"
+    lock.write_bytes(b"")
+    with pytest.raises(GitFailed, match=r"other\.lock.*remove that file"):
+        change_refs(Repository.discover(repo.path), [RefChange("refs/heads/other", two[0], None)])
+    lock.unlink()
+    change_refs(Repository.discover(repo.path), [RefChange("refs/heads/other", two[0], None)])
+
+
+def test_a_lock_of_ours_that_others_keep_taking_is_given_up(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gittrack.git.refs._TRIES", 3)
+    monkeypatch.setattr("gittrack.git.refs._WATCHED", 0.3)
     lock = repo.path / ".git" / "refs" / "experiments" / "a" / "1.lock"
     lock.parent.mkdir(parents=True)
     lock.write_bytes(b"")
+    sleep = time.sleep
+
+    def busy(seconds: float) -> None:
+        sleep(seconds)
+        lock.unlink()
+        lock.write_bytes(b"")
+
+    monkeypatch.setattr("gittrack.git.refs.time.sleep", busy)
     with pytest.raises(GitFailed, match=r"1\.lock.*remove that file"):
         change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a/1", two[0], None)])
-    lock.unlink()
-    change_refs(Repository.discover(repo.path), [RefChange("refs/experiments/a/1", two[0], None)])
+    assert lock.exists()
 
 
 def test_where_nothing_can_be_written_nobody_waits(
