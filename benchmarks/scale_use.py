@@ -17,6 +17,7 @@ _QUERY = ("ls", "-n", "20", "--sort", "-metrics.val/acc", "params.lr < 0.1")
 _PUSH, _FETCH, _LIST = (0.5, 0.8), (0.5, 0.8), (0.6, 3.0)
 _COLD_PER_100_000, _NO_CHANGE, _AS_WITHOUT, _TOGETHER = 5.0, 0.030, 1.5, 1.0
 _MANY = 100_000
+_GROUP_PER_10_000 = 0.8
 _NEW, _CLONES = 100, 8
 _ROUNDS = 5
 
@@ -72,6 +73,15 @@ def _reading(repo: Path, count: int) -> Iterator[Row]:
         "s",
         bar=_bar(_LIST, count),
         limit=Limit(found["limit"].median, "git for-each-ref"),
+    )
+    group = process([*program(), "ls", "--group", "-n", "20"], repo)
+    first = group()  # it asks git, and the index keeps the answer
+    yield Row(f"ls --group, {count:,} runs, the first time", first, "s")
+    yield Row(
+        f"ls --group, {count:,} runs",
+        interleaved({"group": group}, rounds)["group"].median,
+        "s",
+        bar=_GROUP_PER_10_000 * max(count, 10_000) / 10_000,
     )
     inside = in_new_process(read_inside, cwd=repo)
     yield Row(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gittrack.data.versions import Version
     from gittrack.domain.run import RunState
     from gittrack.git.worktree import WorktreeStatus
+    from gittrack.groups import Group
     from gittrack.index.index import Index
     from gittrack.index.query import ExperimentSummary
     from gittrack.ledger.compact import Merged
@@ -372,6 +373,35 @@ class Project:
         seeds = self.settings.params.seed_like
         candidates = self._current().select(narrow(run.state, seeds), experiment=run.experiment, limit=_MOST_REPEATS)
         return find_repeats(self.repo, run.state, candidates, seeds)
+
+    def groups(
+        self,
+        filter: str | None = None,
+        *,
+        experiment: str | None = None,
+        by: str | None = None,
+        sort: str | None = None,
+    ) -> tuple[list[Group], int]:
+        """Finished runs by configuration, or by keys such as `params.lr,tags.stage`; and how many others pass the filter.
+
+        The group with the newest run comes first, or the order is by `sort`, where a metric means its mean and `n` how many count.
+        """
+        from gittrack.groups import find_groups, ordered, parse_keys, parse_order
+        from gittrack.index.syntax import parse
+
+        keys = [] if by is None else parse_keys(by)
+        if by is not None and not keys:
+            raise UsageError("--group-by names no key; write keys like: params.lr,tags.stage")
+        order = None if sort is None else parse_order(sort)
+        where = None if filter is None or not filter.strip() else parse(filter)
+        index = self._current()
+        for key in (*keys, *([order[0]] if order and order[0] else [])):
+            # Nothing is wanted but the error of a key that no run has.
+            index.select(where, sort=str(key).replace("`", ""), limit=0)
+        states = index.select(where, experiment=experiment)
+        found = find_groups(self.repo, index, states, self.settings.params.seed_like, keys)
+        left_out = len(states) - sum(len(one.runs) for one in found)
+        return (found if order is None else ordered(found, *order)), left_out
 
     def experiments(self) -> list[ExperimentSummary]:
         """Name, number of runs, and newest start of each experiment."""

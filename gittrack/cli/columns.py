@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gittrack.compare.align import natural, same
@@ -79,13 +79,13 @@ def default_columns(states: Sequence[RunState], now: float, settings: Settings, 
     # Params that only tell repeats apart come last.
     params = sorted(differing_params(states), key=lambda key: _last_part(key) in settings.params.seed_like)
     metrics = [key for key in common_metrics(states, goals) if key != first]
-    title = _titles([*fields, *params, *metrics, *([first] if first else [])])
+    title = titles([*fields, *params, *metrics, *([first] if first else [])])
     shown = [_field(name, states, now) for name in fields]
     if first:
-        shown.append(_value("metrics", first, states, title))
+        shown.append(value_column("metrics", first, states, title))
     rank = {place: at for at, place in enumerate(_ranked(params, metrics, goals), start=1)}
     for kind, keys in (("params", params), ("metrics", metrics)):
-        shown += [_value(kind, key, states, title, rank[kind, key]) for key in keys]
+        shown += [value_column(kind, key, states, title, rank[kind, key]) for key in keys]
     return shown
 
 
@@ -102,7 +102,7 @@ def all_columns(states: Sequence[RunState], now: float) -> list[Column]:
     shown = [_field(name, states, now) for name in FIELDS if name != "age"]
     for kind in KINDS:
         keys = {key for state in states for key in getattr(state, kind)}
-        shown += [_value(kind, key, states, _full) for key in sorted(keys, key=natural)]
+        shown += [value_column(kind, key, states, _full) for key in sorted(keys, key=natural)]
     return shown
 
 
@@ -117,8 +117,8 @@ def named_columns(
     places = [("", name) if name in FIELDS else _find_key(name, known) for name in names if name]
     if not places:
         raise UsageError("--columns names no column; write them like: name,params.lr,metrics.loss")
-    title = _titles(key for _, key in places)
-    return [_value(kind, key, states, title) if kind else _field(key, states, now) for kind, key in places]
+    title = titles(key for _, key in places)
+    return [value_column(kind, key, states, title) if kind else _field(key, states, now) for kind, key in places]
 
 
 def _find_key(name: str, known: Callable[[str], Iterable[str]]) -> tuple[str, str]:
@@ -143,15 +143,16 @@ def _find_key(name: str, known: Callable[[str], Iterable[str]]) -> tuple[str, st
 
 def differing_params(states: Sequence[RunState]) -> list[str]:
     """Params that are not the same in all runs, in the order in which runs have them; of one run, all."""
-    keys = dict.fromkeys(key for state in states for key in state.params)
-    if len(states) == 1:
+    return differing([state.params for state in states])
+
+
+def differing(params: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys whose values are not the same everywhere, in the order in which they come; of one mapping, all."""
+    keys = dict.fromkeys(key for one in params for key in one)
+    if len(params) == 1:
         return list(keys)
     missing = object()
-    return [
-        key
-        for key in keys
-        if any(not same(state.params.get(key, missing), states[0].params.get(key, missing)) for state in states)
-    ]
+    return [key for key in keys if any(not same(one.get(key, missing), params[0].get(key, missing)) for one in params)]
 
 
 def common_metrics(states: Sequence[RunState], goals: Callable[[str], object]) -> list[str]:
@@ -190,13 +191,13 @@ def _full(kind: str, key: str) -> str:
     return f"{kind}.{key}"
 
 
-def _titles(keys: Iterable[str]) -> Callable[[str, str], str]:
+def titles(keys: Iterable[str]) -> Callable[[str, str], str]:
     """The key alone, or with its kind where two columns would be called alike."""
     counts = Counter(keys)
     return lambda kind, key: key if counts[key] < 2 else _full(kind, key)
 
 
-def _value(
+def value_column(
     kind: str,
     key: str,
     states: Sequence[RunState],

@@ -9,6 +9,7 @@ import click
 from gittrack.cli.columns import all_columns, default_columns, named_columns
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, experiment_option, limit_option, table_options
+from gittrack.report.numbers import counted
 
 _NEWEST = 50
 
@@ -21,6 +22,8 @@ _NEWEST = 50
 @limit_option(f"Show at most N runs; 0 for all. In a table, the newest {_NEWEST} unless given.")
 @click.option("--all", "whole", is_flag=True, help="All runs, and all that is known of them.")
 @click.option("--deleted", is_flag=True, help="The deleted runs, which can be restored.")
+@click.option("--group", is_flag=True, help="One row for each configuration: mean ± sd of its repeats.")
+@click.option("--group-by", "by", metavar="K,...", help="One row for each value of these: params.lr,tags.stage")
 @table_options
 @click.pass_obj
 def ls(
@@ -32,6 +35,8 @@ def ls(
     limit: int | None,
     whole: bool,
     deleted: bool,
+    group: bool,
+    by: str | None,
 ) -> None:
     """Show runs as a table, newest first.
 
@@ -39,6 +44,14 @@ def ls(
     """
     form, project = chosen_form(), app.project
     filter = " ".join(words) or None
+    if group or by is not None:
+        if columns is not None or deleted:
+            odd = "--columns" if columns is not None else "--deleted"
+            raise click.UsageError(f"{odd} goes with single runs, not with --group")
+        if limit is None and form in ("text", "md") and not whole:
+            limit = _NEWEST
+        _groups(app, form, filter, experiment, by, sort, limit or None, whole)
+        return
     if limit is None and form in ("text", "md") and not whole:
         limit = _NEWEST
     # Deleted runs are told from others only afterwards, so that no limit may come before.
@@ -57,10 +70,7 @@ def ls(
 
         app.console.json([state_to_json(state) for state in states])
         return
-    if project.skipped and form == "text":
-        count = len(project.skipped)
-        said = "1 run cannot be read and is" if count == 1 else f"{count:,} runs cannot be read and are"
-        app.console.note(f"gittrack: {said} left out; 'gittrack fsck' names the damage")
+    _note_skipped(app, form)
     if not states and form == "text":
         app.console.note(_nothing(app, filter, experiment, deleted))
         return
@@ -76,6 +86,43 @@ def ls(
         app.console.note(f"{len(states)} of {found.total:,} runs; -n 0 shows all")
     if form == "text" and any(state.dirty for state in states) and columns is None and not whole:
         app.console.note("* with changes that were not committed")
+
+
+def _groups(
+    app: App,
+    form: str,
+    filter: str | None,
+    experiment: str | None,
+    by: str | None,
+    sort: str | None,
+    limit: int | None,
+    whole: bool,
+) -> None:
+    found, others = app.project.groups(filter, experiment=experiment, by=by, sort=sort)
+    shown = found[:limit]
+    if form == "json":
+        app.console.json([one.to_json() for one in shown])
+        return
+    _note_skipped(app, form)
+    if not shown and form == "text" and not others:
+        app.console.note(_nothing(app, filter, experiment, False))
+        return
+    if shown or form != "text":
+        from gittrack.cli.group_columns import group_columns, plain_group_columns
+
+        columns = plain_group_columns(shown) if form == "csv" else group_columns(shown, app.project.settings, whole)
+        app.console.table(columns, form=form, whole=whole)
+    if form == "text" and len(shown) < len(found):
+        app.console.note(f"{len(shown)} of {len(found):,} groups; -n 0 shows all")
+    if form == "text" and others:
+        app.console.note(f"{counted(others, 'run')} that did not finish {'is' if others == 1 else 'are'} left out")
+
+
+def _note_skipped(app: App, form: str) -> None:
+    count = len(app.project.skipped)
+    if count and form == "text":
+        said = "1 run cannot be read and is" if count == 1 else f"{count:,} runs cannot be read and are"
+        app.console.note(f"gittrack: {said} left out; 'gittrack fsck' names the damage")
 
 
 def _nothing(app: App, filter: str | None, experiment: str | None, deleted: bool) -> str:

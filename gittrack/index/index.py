@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from gittrack.git.repository import Repository
 from gittrack.index import build, database, query
 from gittrack.index.build import UpdateReport
 from gittrack.index.filter import Filter
-from gittrack.index.query import ExperimentSummary, Selection
+from gittrack.index.query import ExperimentSummary, Grounds, Selection
 from gittrack.index.syntax import parse_sort
 from gittrack.ledger.read import parse_line
 from gittrack.values import replace
@@ -130,6 +130,14 @@ class Index:
         remaining = iter(runs)
         while part := list(islice(remaining, 500)):
             yield from self._safely(lambda db, part=part: query.by_ids(db, part))  # type: ignore[misc]
+
+    def grounds(self, commits: Mapping[str, str]) -> dict[str, Grounds]:
+        """What was kept of the grounds of runs, which are given with their commits."""
+        return self._safely(lambda db: query.grounds(db, commits))
+
+    def keep_grounds(self, commits: Mapping[str, str], found: Mapping[str, Grounds]) -> None:
+        """Keep what was read from git, for next time."""
+        self._safely(lambda db: query.keep_grounds(db, commits, found))
 
     def known_commits(self, commits: Collection[str]) -> set[str]:
         """Those that are runs or amendments, as of the last update."""

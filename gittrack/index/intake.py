@@ -53,7 +53,7 @@ class Batch:
         many("INSERT OR IGNORE INTO purged VALUES (?)", [(run,) for run in self.purged])
         many("DELETE FROM damage WHERE id = ?", [(one,) for one in self.mended])
         many("DELETE FROM amendment WHERE run = ? AND NOT ledgered", [(run,) for run in self.forgotten])
-        for table in ("amendment", "origin"):
+        for table in ("amendment", "origin", "ground"):
             many(f"DELETE FROM {table} WHERE run = ?", [(run,) for run in self.dropped])
         many(
             "INSERT INTO amendment VALUES (?, ?, ?, ?) "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack.domain.run import RunState, Status
@@ -25,6 +25,14 @@ class ExperimentSummary(NamedTuple):
     name: str
     runs: int
     newest: float
+
+
+class Grounds(NamedTuple):
+    """What beside its params the numbers of a run rest on, each by a short name; two with one name are the same."""
+
+    code: str
+    data: str
+    environment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,29 @@ def known_commits(connection: sqlite3.Connection, commits: Sequence[str]) -> set
             rows = connection.execute(f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", part)
             found.update(commit for (commit,) in rows)
     return found
+
+
+def grounds(connection: sqlite3.Connection, commits: Mapping[str, str]) -> dict[str, Grounds]:
+    """What is noted of runs, given with their commits, by run."""
+    found: dict[str, Grounds] = {}
+    runs = list(commits)
+    for at in range(0, len(runs), _PART):
+        part = runs[at : at + _PART]
+        marks = ", ".join("?" * len(part))
+        for run, commit, *rest in connection.execute(
+            f"SELECT run, run_commit, code, data, environment FROM ground WHERE run IN ({marks})", part
+        ):
+            if commit == commits[run]:
+                found[run] = Grounds(*rest)
+    return found
+
+
+def keep_grounds(connection: sqlite3.Connection, commits: Mapping[str, str], found: Mapping[str, Grounds]) -> None:
+    with transaction(connection):
+        connection.executemany(
+            "INSERT OR REPLACE INTO ground VALUES (?, ?, ?, ?, ?)",
+            [(run, commits[run], *one) for run, one in found.items()],
+        )
 
 
 def commit_of(connection: sqlite3.Connection, run: str) -> str | None:

@@ -73,6 +73,15 @@ CREATE TABLE origin (
     line  BLOB NOT NULL
 ) WITHOUT ROWID;
 
+-- What beside its params a run's numbers rest on, by short names; filled when runs are first grouped, for it is read from git.
+CREATE TABLE ground (
+    run          TEXT PRIMARY KEY,
+    run_commit   TEXT NOT NULL,      -- what was read; another one is read anew
+    code         TEXT NOT NULL,
+    data         TEXT NOT NULL,
+    environment  TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- How far each ref was read, and of which run it is (NULL: a ledger).
 CREATE TABLE place (
     ref  TEXT PRIMARY KEY,
