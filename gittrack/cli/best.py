@@ -44,7 +44,7 @@ def best(
         where = f" of experiment {experiment}" if experiment else ""
         raise UnknownRun(f"no finished run{where} has a number for the metric {metric!r}")
     states = [run.state for run in runs]
-    shown = default_columns(states, time.time(), project.settings, first=metric)
+    shown = default_columns(states, time.time(), project.settings, first=(metric,))
     app.console.table(shown, form=form)
     if form == "text":
         count = project.count(_tried(metric, filter), experiment=experiment)

@@ -67,10 +67,12 @@ _RIGHT = ("age", "duration")
 KINDS = ("params", "metrics", "tags")
 
 
-def default_columns(states: Sequence[RunState], now: float, settings: Settings, *, first: str = "") -> list[Column]:
+def default_columns(
+    states: Sequence[RunState], now: float, settings: Settings, *, first: Sequence[str] = ()
+) -> list[Column]:
     """Who and when, then the params that differ and the metrics that most runs have.
 
-    `first` is a metric that must be there, before all others.
+    `first` are metrics that must be there, before all others.
     """
     goals = settings.goal
     fields = ["id", "name", "age", "status", "duration"]
@@ -78,11 +80,10 @@ def default_columns(states: Sequence[RunState], now: float, settings: Settings, 
         fields.insert(2, "experiment")
     # Params that only tell repeats apart come last.
     params = sorted(differing_params(states), key=lambda key: _last_part(key) in settings.params.seed_like)
-    metrics = [key for key in common_metrics(states, goals) if key != first]
-    title = titles([*fields, *params, *metrics, *([first] if first else [])])
+    metrics = [key for key in common_metrics(states, goals) if key not in first]
+    title = titles([*fields, *params, *metrics, *first])
     shown = [_field(name, states, now) for name in fields]
-    if first:
-        shown.append(value_column("metrics", first, states, title))
+    shown += [value_column("metrics", key, states, title) for key in first]
     rank = {place: at for at, place in enumerate(_ranked(params, metrics, goals), start=1)}
     for kind, keys in (("params", params), ("metrics", metrics)):
         shown += [value_column(kind, key, states, title, rank[kind, key]) for key in keys]

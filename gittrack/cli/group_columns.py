@@ -14,8 +14,11 @@ from gittrack.report.table import Column
 from gittrack.settings import Settings
 
 
-def group_columns(groups: Sequence[Group], settings: Settings, whole: bool = False) -> list[Column]:
-    """For people: the keys that differ, n, and mean ± standard deviation; with `whole` also what does not differ."""
+def group_columns(
+    groups: Sequence[Group], settings: Settings, whole: bool = False, *, first: Sequence[str] = ()
+) -> list[Column]:
+    """For people: the keys that differ, n, and mean ± standard deviation; with `whole` also what does not
+    differ. `first` are metrics that must be there, before all others."""
     by = [field for field, _ in groups[0].by] if groups else []
     params = list(dict.fromkeys(key for one in groups for key in one.params))
     if by:
@@ -23,6 +26,7 @@ def group_columns(groups: Sequence[Group], settings: Settings, whole: bool = Fal
     elif not whole:
         params = differing([one.params for one in groups])
     metrics = common_metrics([run for one in groups for run in one.counted], settings.goal)
+    metrics = [*first, *(key for key in metrics if key not in first)]
     title = titles([*(field.name for field in by), *params, *metrics, "n", "experiment", *Grounds._fields])
     shown = []
     if len({one.experiment for one in groups}) > 1:
@@ -35,7 +39,8 @@ def group_columns(groups: Sequence[Group], settings: Settings, whole: bool = Fal
     shown += _ground_columns(groups, whole)
     shown.append(Column("n", tuple(str(one.n) for one in groups), align="right", shrink=False))
     shown += [
-        _metric(title("metrics", key), [one.metric(key) for one in groups], groups, ranks[key]) for key in metrics
+        _metric(title("metrics", key), [one.metric(key) for one in groups], groups, 0 if key in first else ranks[key])
+        for key in metrics
     ]
     return shown
 

@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "log": "log:log",
         "show": "show:show",
         "best": "best:best",
+        "pareto": "pareto:pareto",
         "diff": "diff:diff",
         "curve": "curve:curve",
         "report": "report:report",
