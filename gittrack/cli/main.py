@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "show": "show:show",
         "best": "best:best",
         "pareto": "pareto:pareto",
+        "importance": "importance:importance",
         "diff": "diff:diff",
         "curve": "curve:curve",
         "report": "report:report",

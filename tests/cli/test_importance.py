@@ -1,0 +1,84 @@
+"""`gittrack importance`: real runs, with what must be said beside the shares."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import sys
+
+import pytest
+
+from gittrack.project import Project
+from tests.cli.conftest import Desk
+
+
+@pytest.fixture
+def sweep(desk: Desk) -> Desk:
+    dice = random.Random(0)
+    items = []
+    for at in range(40):
+        lr = dice.choice([0.001, 0.01, 0.1, 1.0])
+        params = {"lr": lr, "a|b <c>": dice.choice("xy"), "seed": at, "epochs": 3, "warmup": lr * 2}
+        items.append(
+            {"name": f"run-{at}", "experiment": "digits", "params": params, "metrics": {"acc": -abs(lr - 0.1)}}
+        )
+    items.append({"experiment": "digits", "metrics": {"acc": float("nan")}, "name": "diverged"})
+    items.append({"experiment": "digits", "metrics": {"acc": 1.0}, "name": "failed", "status": "failed"})
+    Project.open(desk.repo.path).ledger.import_runs(items)
+    return desk
+
+
+def test_the_table_and_its_remarks(sweep: Desk) -> None:
+    result = sweep("importance", "acc", "--max", "--bootstrap", "20")
+    title, *rows = result.stdout.splitlines()
+    assert title.split() == ["param", "importance", "low", "high", "chance"]
+    assert {rows[0].split()[0], rows[1].split()[0]} == {"lr", "warmup"}
+    assert "█" in rows[0]
+    for said in (
+        "40 finished runs, acc max",
+        "lr and warmup say the same",
+        "left out, the same in every run: epochs",
+        "left out, a seed: seed",
+        "left out, no finite acc: 1 finished run",
+    ):
+        assert said in result.stderr
+    assert "fewer than 10" not in result.stderr
+
+
+def test_json_csv_and_markdown(sweep: Desk) -> None:
+    found = sweep.json("importance", "metrics.acc", "--max", "--bootstrap", "5", "-e", "digits")
+    assert (found["metric"], found["goal"], found["runs"], found["bootstrap"]) == ("acc", "max", 40, 5)
+    assert sum(one["importance"] for one in found["params"]) == pytest.approx(1)
+    assert found["confounded"] == [["lr", "warmup"]]
+    assert found["constant"] == ["epochs"]
+    rows = list(csv.DictReader(io.StringIO(sweep.out("importance", "acc", "--max", "--bootstrap", "0", "--csv"))))
+    assert {row["param"] for row in rows} == {"lr", "warmup", "a|b <c>"}
+    assert sweep.out("importance", "acc", "--max", "--bootstrap", "0", "--md").startswith("|")
+
+
+def test_a_filter_a_goal_of_the_settings_and_few_runs(sweep: Desk) -> None:
+    sweep.repo.write(".gittrack/config.yaml", "metrics: {goals: {acc: max}}\n")
+    found = sweep.json("importance", "acc", "params.lr > 0.05", "--bootstrap", "0")
+    assert found["runs"] < 30
+    assert any("fewer than 10 for each" in one for one in found["warnings"])
+    assert sweep.json("importance", "acc", "--method", "mdi")["params"][0]["low"] is None
+
+
+def test_nothing_to_tell(desk: Desk) -> None:
+    assert "from two finished runs" in desk.error("importance", "acc", "--max", code=1)
+    for seed in (1, 2):
+        desk.run(f"run-{seed}", params={"lr": 1, "seed": seed}, metrics={"acc": [0.5]})
+    result = desk("importance", "acc", "--max")
+    assert result.stdout == ""
+    assert "no param differs" in result.stderr
+    desk.run("other", params={"lr": 2, "seed": 1}, metrics={"acc": [0.5]})
+    assert "nothing can have mattered" in desk("importance", "acc", "--max").stderr
+    assert desk.json("importance", "acc", "--max")["params"] == []
+
+
+def test_mistakes_name_the_way_out(sweep: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "pass --max or --min" in sweep.error("importance", "acc", code=2)
+    assert "did you mean acc?" in sweep.error("importance", "accc", "--max", code=1)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert "pip install 'gittrack[importance]'" in sweep.error("importance", "acc", "--max", code=1)
