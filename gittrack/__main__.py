@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,6 +12,12 @@ def main() -> None:
         from gittrack._version import __version__
 
         sys.stdout.write(f"gittrack {__version__}\n")
+        return
+    if sys.argv[1:2] == ["textconv"] and len(sys.argv) == 3 and os.path.isfile(sys.argv[2]):
+        # Nor may this wait for more: git starts it twice for each metric of a diff.
+        from gittrack.report.readable import show
+
+        show(sys.argv[2])
         return
     from gittrack.cli.main import cli
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 from gittrack.errors import RepositoryError
+from gittrack.git.attributes import set_attributes
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.pointers.setup import set_up_dvc
 from gittrack.settings import SETTINGS_FILE, Settings
 from gittrack.settings.template import TEMPLATE
+
+# Of a run commit what git's own diff cannot show, or shows as different in every line.
+_READABLE = (layout.HISTORY, layout.WHOLE_LINE, f"{layout.PLOTS}/**/*.tsv")
 
 
 def set_up(repository: Repository, settings: Settings, *, fetch_runs: bool = False) -> list[str]:
@@ -40,6 +46,7 @@ def set_up(repository: Repository, settings: Settings, *, fetch_runs: bool = Fal
     else:
         done.append("DVC is set up already")
     done += _set_up_fetching(repository, fetch_runs)
+    done += _set_up_diff(repository)
     more, changed = _set_up_remotes(repository, root, settings)
     done += more
     written += [name for name in changed if name not in written]
@@ -76,6 +83,20 @@ def _set_up_fetching(repository: Repository, wanted: bool) -> list[str]:
     for name, refspec in lacking.items():
         repository.git("config", "--add", f"remote.{name}.fetch", refspec)
     return [f"'git fetch' brings runs too, from {', '.join(lacking)}"]
+
+
+def _set_up_diff(repository: Repository) -> list[str]:
+    """Let `git diff` and `git log -p` of run commits show histories as text, in this clone."""
+    changed = set_attributes(repository, [f"/{layout.FOLDER}/{one} diff=gittrack" for one in _READABLE])
+    # Without this gittrack, with another one; without any, the content's name still says whether it differs. A diff never fails.
+    # -P: no module of the user's own may come in the way.
+    ours = f"{shlex.quote(sys.executable)} -P -m gittrack textconv"
+    command = f'f() {{ {ours} "$1" 2>/dev/null || gittrack textconv "$1" 2>/dev/null || git hash-object "$1"; }}; f'
+    there = repository.setting("diff.gittrack.textconv")
+    if there != command and (there is None or "gittrack textconv" in there):
+        repository.git("config", "diff.gittrack.textconv", command)
+        changed = True
+    return ["'git diff' and 'git log -p' show the histories of runs as text"] if changed else []
 
 
 def _set_up_remotes(repository: Repository, root: Path, settings: Settings) -> tuple[list[str], list[str]]:

@@ -62,7 +62,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "pack": "pack:pack",
     },
 }
-_PLACES = {name: place for section in SECTIONS.values() for name, place in section.items()}
+# What programs call, not people.
+_HIDDEN = {"textconv": "textconv:textconv"}
+_PLACES = {name: place for section in (*SECTIONS.values(), _HIDDEN) for name, place in section.items()}
 
 
 class App:
