@@ -28,9 +28,10 @@ GROUPS = {
     "data": "large files and many files into the store",
     "remotes": "objects to a server on loopback and back",
     "registry": "models: changing them, and looking at many",
+    "compare": "diff with repeats, and the report of a change",
     "peers": "other trackers, same workloads",
 }
-_MODULES = {"ls": "listing"}
+_MODULES = {"ls": "listing", "compare": "comparing"}
 TOY = Sizes(
     calls=200,
     kills=1,

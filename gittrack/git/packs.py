@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -139,7 +140,8 @@ def pack_refs(repository: Repository) -> None:
     # Not waiting for the lock: a killed git leaves it behind for ever.
     words = ("-c", "core.packedRefsTimeout=0", "pack-refs", "--all", "--prune")
     done = repository.run(*words, check=False)
-    if done.returncode != 0 and b"packed-refs.lock': File exists" not in done.stderr:
+    held = re.search(rb"packed-refs\.(lock|new)'?: File exists", done.stderr)
+    if done.returncode != 0 and held is None:
         raise git_failed(words, done.returncode, done.stderr)
 
 

@@ -82,56 +82,94 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
 
 
 class _Watch:
-    """Looks at the locks that are in the way, and takes away one that a killed git left on a ref of ours."""
+    """Looks at the locks that are in the way, and takes away what a killed git left.
+
+    On refs of ours that is a lock that stands still. `packed-refs` belongs to everybody: there no git may be at work here either,
+    be it a stopped one, for it would go on with what it knew.
+    """
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        # The lock that is in the way, the file that it is, and since when it has been that.
-        self._seen: tuple[Path, tuple[int, int], float] | None = None
+        # The files that are in the way, what they are, and since when they have been that.
+        self._seen: tuple[tuple[Path, ...], tuple[object, ...], float] | None = None
 
     @property
     def waits(self) -> bool:
-        """Whether the lock in the way may be taken away soon."""
+        """Whether what is in the way may be taken away soon."""
         return self._seen is not None
 
     def unlock(self, said: str) -> bool:
-        found = re.search(r"'([^'\n]+\.lock)': File exists", said)
-        if found is None:
-            self._seen = None
-            return False
-        repository = self._repository
-        lock = (repository.root or repository.git_dir) / found[1]
-        try:
-            ours = str(lock.relative_to(repository.common_dir)).startswith(_OURS)
-            there = _identity(lock)
-        except (OSError, ValueError):
-            ours = False
-        if not ours:
+        files = self._in_the_way(said)
+        there = tuple(map(_identity, files))
+        if not any(there):
             self._seen = None
             return False
         now = time.monotonic()
-        if self._seen is None or self._seen[:2] != (lock, there):
-            self._seen = lock, there, now
-        return (now - self._seen[2] > _WATCHED or _is_old(lock)) and _take(lock, there)
+        if self._seen is None or self._seen[:2] != (files, there):
+            self._seen = files, there, now
+        still = now - self._seen[2] > _WATCHED
+        if len(files) > 1:
+            if not still or _git_at_work(self._repository):
+                return False
+        elif not still and not _is_old(files[0]):
+            return False
+        taken = [_take(path, one) for path, one in zip(files, there, strict=True) if one is not None]
+        return all(taken)
+
+    def _in_the_way(self, said: str) -> tuple[Path, ...]:
+        """The files that a killed git may have left, none where they are not ours to judge."""
+        common = self._repository.common_dir
+        if re.search(r"packed-refs\.(lock|new)'?: File exists", said):
+            # What is to become the file lies beside its lock, and stops git just as well.
+            return common / "packed-refs.lock", common / "packed-refs.new"
+        found = re.search(r"'([^'\n]+\.lock)': File exists", said)
+        if found is None:
+            return ()
+        lock = (self._repository.root or self._repository.git_dir) / found[1]
+        try:
+            return (lock,) if str(lock.relative_to(common)).startswith(_OURS) else ()
+        except ValueError:
+            return ()
 
 
-def _take(lock: Path, there: tuple[int, int]) -> bool:
-    aside = lock.with_name(f".{lock.name}.{os.getpid()}")
+def _take(path: Path, there: object) -> bool:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # Another process may do the same, and hold it by now: then it gets it back.
-        os.rename(lock, aside)
+        os.rename(path, aside)
         if _identity(aside) != there:
-            os.link(aside, lock)
+            os.link(aside, path)
         aside.unlink()
         return True
     except OSError:
         return False
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Which file it is, and whether anybody wrote to it."""
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Which file it is, and whether anybody wrote to it; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _git_at_work(repository: Repository) -> bool:
+    """Whether a git runs in this repository, or one of which nobody tells us where it runs."""
+    import psutil
+
+    places = [str(one) for one in (repository.root, repository.common_dir, repository.git_dir) if one is not None]
+    for process in psutil.process_iter(["name", "cwd", "status"]):
+        found = process.info
+        if not str(found["name"]).startswith("git") or found["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        if found["cwd"] is None or any(_is_inside(found["cwd"], place) for place in places):
+            return True
+    return False
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _is_old(path: Path) -> bool:

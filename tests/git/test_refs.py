@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -91,6 +92,41 @@ def test_a_lock_that_was_left_behind_is_named(
         change_refs(Repository.discover(repo.path), [RefChange("refs/heads/other", two[0], None)])
     lock.unlink()
     change_refs(Repository.discover(repo.path), [RefChange("refs/heads/other", two[0], None)])
+
+
+@pytest.mark.parametrize("left", [("packed-refs.lock",), ("packed-refs.new",), ("packed-refs.lock", "packed-refs.new")])
+def test_what_a_killed_git_left_of_packed_refs_is_taken_away(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("gittrack.git.refs._WATCHED", 1.0)
+    repository = Repository.discover(repo.path)
+    change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+    repo.git("pack-refs", "--all")
+    for name in left:
+        (repo.path / ".git" / name).write_bytes(b"half")
+    change_refs(repository, [RefChange("refs/experiments/a/1", None, two[0])])
+    assert refs(repo) == {}
+    assert not list((repo.path / ".git").glob("*packed-refs.*"))
+
+
+def test_packed_refs_that_a_stopped_git_holds_are_left_alone(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on with the refs that it knew, and those of the meantime would be lost."""
+    monkeypatch.setattr("gittrack.git.refs._WATCHED", 1.0)
+    repository = Repository.discover(repo.path)
+    change_refs(repository, [RefChange("refs/experiments/a/1", two[0], None)])
+    repo.git("pack-refs", "--all")
+    lock = repo.path / ".git" / "packed-refs.lock"
+    lock.write_bytes(b"")
+    with subprocess.Popen(["git", "cat-file", "--batch"], cwd=repo.path, stdin=subprocess.PIPE) as git:
+        try:
+            git.send_signal(signal.SIGSTOP)
+            with pytest.raises(GitFailed, match=r"packed-refs\.lock.*remove that file"):
+                change_refs(repository, [RefChange("refs/experiments/a/1", None, two[0])])
+        finally:
+            git.kill()
+    assert lock.exists()
 
 
 def test_a_lock_of_ours_that_others_keep_taking_is_given_up(
