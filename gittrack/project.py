@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -59,6 +59,7 @@ class Project:
     settings: Settings
     # What the newest look at git had to pass over.
     skipped: list[Damage] = field(default_factory=list, compare=False, repr=False)
+    _still: list[Index] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, start: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Self:
@@ -271,8 +272,20 @@ class Project:
 
         return Index.open(self.repo)
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Within this, git and active runs are looked at once: what comes meanwhile is for the next question."""
+        before = self._still
+        self.__dict__["_still"] = [] if before is None else before
+        try:
+            yield
+        finally:
+            self.__dict__["_still"] = before
+
     def _current(self) -> Index:
         """The index, brought up to date with git and with what is active now; dead runs are recorded on the way."""
+        if self._still:
+            return self._still[0]
         from gittrack.tracking.places import all_folders
 
         active: list[RunState] = []
@@ -283,6 +296,8 @@ class Project:
             active = [view.state for view in live_views(self.repo)]
         report = self._index.update(active)
         self.skipped[:] = report.damaged
+        if self._still is not None:
+            self._still.append(self._index)
         return self._index
 
     def runs(

@@ -17,11 +17,14 @@ from gittrack.errors import AmbiguousRun, InvalidValue, MissingExtra, UnknownRun
 from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import (
+    environment_of,
+    read_ahead,
     read_chain,
     read_environment,
     read_file,
     read_histories,
     read_record,
+    record_of,
 )
 from gittrack.live.replay import Replay
 
@@ -49,6 +52,7 @@ class Run:
         self.state = state
         self._depot = depot or Depot(repository)
         self._find_amendments = amendments or self._from_head
+        self._files: Mapping[str, bytes | None] | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.experiment}/{self.name} {self.id[:8]} {self.status}>"
@@ -136,11 +140,22 @@ class Run:
     @cached_property
     def record(self) -> RunRecord:
         """Everything but files and histories, as it was when the run finished."""
+        if self._files is not None:
+            return record_of(str(self.state.commit), self._files)
         return read_record(self._repository, self.state)
 
     @cached_property
     def environment(self) -> Environment:
+        if self._files is not None:
+            return environment_of(self._files)
         return read_environment(self._repository, self.state)
+
+    def same_environment(self, other: Run) -> bool:
+        """Whether both files say the same, byte for byte: to know that neither need be understood."""
+        mine, theirs = self._files, other._files
+        return (
+            mine is not None and theirs is not None and mine.get(layout.ENVIRONMENT) == theirs.get(layout.ENVIRONMENT)
+        )
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -291,6 +306,16 @@ class Run:
                 for one in self.amendments
             ],
         }
+
+
+def look_ahead(*runs: Run) -> None:
+    """Read the records and environments of several runs at once; each is understood when it is asked for."""
+    commits = {run.state.commit: run for run in runs if run.state.commit is not None}
+    if not commits:
+        return
+    for commit, files in read_ahead(runs[0]._repository, list(commits)).items():
+        if all(one is not None for one in files.values()):
+            commits[commit]._files = files
 
 
 class Runs(Sequence[Run]):

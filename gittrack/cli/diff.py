@@ -55,13 +55,14 @@ def diff(
     Metrics are those of all repeats of either: finished runs that differ in a seed or a fold alone.
     """
     project, note = app.project, app.console.note
-    if b is None:
-        judged = find_run(project, a, note)
-        other = baseline(project, judged, note)
-    else:
-        other = find_run(project, a, note)
-        judged = find_run(project, b, note, other.experiment)
-    found = difference(project, other, judged, note, patch=patch, alone=alone, everything=everything, asked=asked)
+    with project.standing_still():
+        if b is None:
+            judged = find_run(project, a, note)
+            other = baseline(project, judged, note)
+        else:
+            other = find_run(project, a, note)
+            judged = find_run(project, b, note, other.experiment)
+        found = difference(project, other, judged, note, patch=patch, alone=alone, everything=everything, asked=asked)
     if as_json:
         app.console.json(found.to_json())
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
+from gittrack.errors import GitFailed
 from gittrack.git.repository import Repository
 from gittrack.values import dataclass
 
@@ -50,14 +51,18 @@ def diff_code(repository: Repository, a: str | None, b: str | None, *, patch: bo
     """`a` and `b` are the commits whose trees ran; runs of our own folder are not code."""
     if a is None or b is None or a == b:
         return CodeDiff(patch="" if patch else None)
-    for commit in (a, b):
-        if repository.resolve(commit) is None:
-            return CodeDiff(missing=commit)
-    return CodeDiff(
-        commits=_commits(repository, a, b),
-        files=_files(repository, a, b),
-        patch=_text(repository.git(*_DIFF, "--patch", a, b)) if patch else None,
-    )
+    try:
+        return CodeDiff(
+            commits=_commits(repository, a, b),
+            files=_files(repository, a, b),
+            patch=_text(repository.git(*_DIFF, "--patch", a, b)) if patch else None,
+        )
+    except GitFailed:
+        # Not asked before: mostly both are here, and each question is a process.
+        missing = next((one for one in (a, b) if repository.resolve(one) is None), None)
+        if missing is None:
+            raise
+        return CodeDiff(missing=missing)
 
 
 # The user's own diff settings (external programs, colours, prefixes) would make it unreadable to us.

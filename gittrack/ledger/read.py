@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.domain.amendment import Amendment, fold
@@ -353,20 +353,41 @@ def read_file(repository: Repository, commit: str, path: str) -> bytes:
     return data
 
 
+_RECORD = (layout.RUN, layout.PARAMS, layout.METRICS)
+
+
 def read_record(repository: Repository, run: RunState | str) -> RunRecord:
     commit = _commit(run)
-    names = (layout.RUN, layout.PARAMS, layout.METRICS)
-    files = read_files(repository, commit, names)
-    record, params, metrics = (files.get(name) for name in names)
+    return record_of(commit, read_files(repository, commit, _RECORD))
+
+
+def read_ahead(repository: Repository, commits: Sequence[str]) -> dict[str, dict[str, bytes | None]]:
+    """The files of several run commits that `record_of` and `environment_of` take, by commit, all in one process."""
+    names = [f"{commit}:{layout.FOLDER}/{path}" for commit in commits for path in (*_RECORD, layout.ENVIRONMENT)]
+    found: dict[str, dict[str, bytes | None]] = {commit: {} for commit in commits}
+    for name, kind, data in repository.read_objects(names):
+        commit, _, path = name.partition(":")
+        found[commit][path.removeprefix(f"{layout.FOLDER}/")] = data if kind == "blob" else None
+    return found
+
+
+def record_of(commit: str, files: Mapping[str, bytes | None]) -> RunRecord:
+    """The record that the files of a run commit hold; raises CorruptRecord."""
+    record, params, metrics = (files.get(name) for name in _RECORD)
     if record is None or params is None or metrics is None:
-        raise CorruptRecord(f"run commit {commit} lacks its record ({', '.join(names)}); run 'gittrack fsck'")
+        raise CorruptRecord(f"run commit {commit} lacks its record ({', '.join(_RECORD)}); run 'gittrack fsck'")
     return read_record_files(record, params, metrics, f"run commit {commit[:12]}")
 
 
 def read_environment(repository: Repository, run: RunState | str) -> Environment:
+    return environment_of(read_files(repository, _commit(run), [layout.ENVIRONMENT]))
+
+
+def environment_of(files: Mapping[str, bytes | None]) -> Environment:
+    """What a run was made with, as the files of its commit say; empty where they do not."""
     from gittrack.domain.environment import Environment
 
-    data = read_files(repository, _commit(run), [layout.ENVIRONMENT]).get(layout.ENVIRONMENT)
+    data = files.get(layout.ENVIRONMENT)
     plain = from_yaml(data, "environment.yaml") if data else None
     return Environment.from_dict(plain if isinstance(plain, dict) else {})
 

@@ -22,13 +22,13 @@ from gittrack.domain.run import Status
 from gittrack.errors import GittrackError, UnknownRun
 from gittrack.repeats import samples
 from gittrack.report.numbers import counted
+from gittrack.run import Run, look_ahead
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.compare.stats import Name
     from gittrack.domain.run import RunState
     from gittrack.project import Project
-    from gittrack.run import Run
 
 _LAST_LINES = 20
 _FAILED = (Status.FAILED, Status.KILLED, Status.LOST)
@@ -118,7 +118,8 @@ def difference(
     )
     if not everything:
         metrics = [row for row in metrics if not row.key.startswith("system/")]
-    known = None not in (a.commit, b.commit)
+    look_ahead(a, b)
+    known = None not in (a.commit, b.commit) and (everything or not a.same_environment(b))
     return Difference(
         a=a,
         b=b,

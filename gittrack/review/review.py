@@ -23,6 +23,7 @@ from gittrack.errors import CorruptRecord, GittrackError
 from gittrack.repeats import samples
 from gittrack.report.numbers import counted
 from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range
+from gittrack.run import look_ahead
 from gittrack.settings import SETTINGS_FILE
 from gittrack.values import dataclass
 
@@ -101,11 +102,13 @@ class Review:
 def review(project: Project, span: str | None, environ: Mapping[str, str], *, experiment: str | None = None) -> Review:
     """Find the runs of both sides and judge them; raises UnknownRun when nothing finished on the change, UsageError."""
     places = find_range(project.repo, span, environ)
-    pairs = find_pairs(project, places, experiment)
-    code = diff_code(project.repo, places.fork, places.tip)
-    judged = _judged(project, pairs)
-    moved = any(file.path == SETTINGS_FILE or file.old == SETTINGS_FILE for file in code.files)
-    sections = tuple(_section(project, places, pair, judged[at], moved) for at, pair in enumerate(pairs))
+    with project.standing_still():
+        pairs = find_pairs(project, places, experiment)
+        look_ahead(*(side.run for pair in pairs for side in (pair.a, pair.b) if side is not None))
+        code = diff_code(project.repo, places.fork, places.tip)
+        judged = _judged(project, pairs)
+        moved = any(file.path == SETTINGS_FILE or file.old == SETTINGS_FILE for file in code.files)
+        sections = tuple(_section(project, places, pair, judged[at], moved) for at, pair in enumerate(pairs))
     return Review(places, sections, code, tuple(_refused(project, sections)))
 
 
@@ -139,7 +142,8 @@ def _section(project: Project, span: Range, pair: Pair, metrics: tuple[MetricRow
     if a is None:
         return Section(pair, metrics, gates, warnings=tuple(warnings))
     try:
-        environment = diff_environment(a.run.environment, b.run.environment)
+        same = a.run.same_environment(b.run)
+        environment = [] if same else diff_environment(a.run.environment, b.run.environment)
         data = diff_inputs(a.run.record.inputs, b.run.record.inputs)
     except CorruptRecord as error:
         environment, data = [], []
