@@ -418,6 +418,19 @@ class Project:
         left_out = len(states) - sum(len(one.runs) for one in found)
         return (found if order is None else ordered(found, *order)), left_out
 
+    def group_repeats(self, runs: Sequence[Run]) -> list[list[Run]]:
+        """The runs in groups of repeats of one configuration, among themselves; one that did not finish stands alone."""
+        from gittrack.groups import find_groups
+
+        by_id = {run.id: run for run in runs}
+        states = [run.state for run in by_id.values()]
+        groups = find_groups(self.repo, self._current(), states, self.settings.params.seed_like)
+        group_of = {state.id: group.runs for group in groups for state in group.runs}
+        found: dict[str, list[Run]] = {}
+        for run in by_id.values():
+            found.setdefault(group_of[run.id][0].id if run.id in group_of else run.id, []).append(run)
+        return list(found.values())
+
     def experiments(self) -> list[ExperimentSummary]:
         """Name, number of runs, and newest start of each experiment."""
         return self._current().experiments()

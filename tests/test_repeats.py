@@ -138,6 +138,32 @@ def test_a_run_without_its_environment_is_like_nothing_else(repo: Repo) -> None:
     assert find_repeats(Repository.discover(repo.path), states[0], states, ("seed",)) == [states[0]]
 
 
+def test_runs_fall_into_groups_of_repeats(repo: Repo) -> None:
+    many = [run(repo, seed=seed, lr=lr) for lr in (1, 2, True) for seed in (1, 2)]
+    failed = [run(repo, seed=seed, lr=1, fails=True) for seed in (3, 4)]
+    same = run(repo, seed=5, lr=1.0)
+    repo.write("train.py", "something new\n")
+    repo.commit("Something new")
+    newer = run(repo, seed=6, lr=1)
+    groups = Project.open(repo.path).group_repeats([*many, *failed, same, newer, same])
+    assert [[one.id for one in group] for group in groups] == [
+        [many[0].id, many[1].id, same.id],
+        [many[2].id, many[3].id],
+        [many[4].id, many[5].id],
+        [failed[0].id],
+        [failed[1].id],
+        [newer.id],
+    ]
+    assert {one.id for one in groups[0]} == set(repeats(repo, many[0]))
+    assert Project.open(repo.path).group_repeats([]) == []
+
+
+def test_params_that_are_no_numbers_group_too(repo: Repo) -> None:
+    odd = [run(repo, seed=seed, loss=float("nan"), flags=["a", 1], text="🦦|`") for seed in (1, 2)]
+    groups = Project.open(repo.path).group_repeats(odd)
+    assert [[one.id for one in group] for group in groups] == [[one.id for one in odd]]
+
+
 def _with_file(repo: Repo, commit: str | None, path: str, text: str | None) -> str:
     """A commit like another, but for one file."""
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ from gittrack.cli.options import chosen_form, complete_runs, table_options
 from gittrack.domain.codec import strict, time_to_text
 from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
 from gittrack.report.numbers import exact
-from gittrack.report.series import Series, continued, series
+from gittrack.report.series import Curve, continued, series
 
 if TYPE_CHECKING:
     from gittrack.domain.metric import History
@@ -121,17 +121,17 @@ def _read(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[Run, str, Hist
     return [(run, key, histories[run.id][key]) for key in keys for run in runs if key in histories[run.id]]
 
 
-def _charts(curves: Sequence[tuple[Run, str, History]], all_attempts: bool) -> dict[str, list[Series]]:
+def _charts(curves: Sequence[tuple[Run, str, History]], all_attempts: bool) -> dict[str, list[Curve]]:
     names = [run.name for run in {run.id: run for run, _, _ in curves}.values()]
-    charts: dict[str, list[Series]] = {}
+    charts: dict[str, list[Curve]] = {}
     for run, key, history in curves:
         label = run.name if names.count(run.name) < 2 else f"{run.name} ({run.id[:8]})"
         line = series(label, history, all_attempts=all_attempts)
-        charts.setdefault(key, []).append(line)
+        charts.setdefault(key, []).append(Curve(line))
     return charts
 
 
-def _draw(app: App, charts: dict[str, list[Series]]) -> None:
+def _draw(app: App, charts: dict[str, list[Curve]]) -> None:
     from gittrack.report.terminal import draw
 
     console = app.console

@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "diff": "diff:diff",
         "curve": "curve:curve",
         "report": "report:report",
+        "plot": "plot:plot",
     },
     "Change": {
         "tag": "amend:tag",

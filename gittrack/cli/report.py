@@ -19,7 +19,7 @@ from gittrack.report.text import escape
 from gittrack.review.review import Review, Section, review
 
 if TYPE_CHECKING:
-    from gittrack.review.curves import Curve
+    from gittrack.review.curves import Curves
     from gittrack.review.hosts import Host
     from gittrack.review.sides import Side
 
@@ -79,35 +79,28 @@ def report(
         raise ReportRefused(refused)
 
 
-def _curves(app: App, found: Review) -> dict[str, list[Curve]]:
+def _curves(app: App, found: Review) -> dict[str, list[Curves]]:
     from gittrack.review.curves import curves
 
     return {one.pair.experiment: curves(app.project, one) for one in found.sections}
 
 
-def _markdown(found: Review, curves: Mapping[str, Sequence[Curve]], pictures: Mapping[str, str], key: str) -> str:
+def _markdown(found: Review, curves: Mapping[str, Sequence[Curves]], pictures: Mapping[str, str], key: str) -> str:
     from gittrack.review.markdown import as_markdown
 
     return as_markdown(found, curves, images=pictures, key=key)
 
 
-def _draw(curves: Mapping[str, Sequence[Curve]], folder: Path, address: str) -> dict[str, str]:
+def _draw(curves: Mapping[str, Sequence[Curves]], folder: Path, address: str) -> dict[str, str]:
     """A picture for each experiment that has curves; returns where readers find it."""
     from gittrack.report.picture import curves_picture
-    from gittrack.report.series import Series
 
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for at, (experiment, several) in enumerate(curves.items()):
         if several:
-            charts = {
-                one.key: [
-                    Series(called, one.xs, ys) for called, ys in (("base", one.a), ("head", one.b)) if ys is not None
-                ]
-                for one in several
-            }
             name = f"curves-{at}.png"
-            curves_picture(charts, folder / name)
+            curves_picture({one.key: one.chart() for one in several}, folder / name)
             found[experiment] = f"{address.rstrip('/')}/{name}"
     return found
 

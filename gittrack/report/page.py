@@ -1,106 +1,232 @@
-"""Learning curves as one HTML file that needs nothing else: an inline SVG for each metric."""
+"""Pictures as HTML that needs nothing else: each function returns a fragment, and `page` puts fragments into one file.
+
+A page that is made elsewhere takes `STYLE` and `SCRIPT` once, the script behind the last fragment. Without the script the pictures
+are the same and stand still.
+"""
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
-from gittrack.report.numbers import column, number
-from gittrack.report.series import Frame, Series, frame, thin
-from gittrack.report.text import escape
+from gittrack.report.boxes import Boxes
+from gittrack.report.chart import (
+    HIGH,
+    WIDE,
+    Axis,
+    chart,
+    color_class,
+    curve_marks,
+    data,
+    dot,
+    empty,
+    label,
+    point,
+    polygon,
+    text,
+)
+from gittrack.report.colors import SHADES, shade
+from gittrack.report.lanes import Lane, Parallel, Scatter
+from gittrack.report.numbers import number
+from gittrack.report.series import Curve, frame
+from gittrack.report.surface import Surface
+from gittrack.report.text import fit
 
-# Told apart by people who see colours differently (the palette of Okabe and Ito).
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
-_WIDE, _HIGH, _LEFT, _BOTTOM, _EDGE = 760, 340, 70, 34, 14
-_STYLE = """\
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 800px; margin: 2rem auto; padding: 0 1rem; }
-h2 { font-size: 1rem; margin: 2rem 0 .3rem; }
-svg { width: 100%; height: auto; }
-svg text { font-size: 12px; fill: currentColor; }
-.grid { stroke: currentColor; stroke-opacity: .15; }
-.line { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; margin: .3rem 0; }
-li::before { content: "━ "; color: var(--c); font-weight: bold; }
-"""
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+
+# Points of all curves of one fragment, 12 bytes each: beyond that, lines are thinned further than to the width of a picture.
+_MOST_POINTS = 320_000
+_FEWEST_BUCKETS = 16
+_ZOOM = "drag to see a part, double-click to see all"
 
 
-def curves_page(charts: Mapping[str, Sequence[Series]], title: str) -> str:
-    """A page with one chart per metric."""
-    body = "\n".join(_chart(name, lines) for name, lines in charts.items())
+def page(title: str, *fragments: str) -> str:
+    """One HTML file of fragments."""
+    body = "\n".join(fragments)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>\n{_STYLE}</style></head>\n"
-        f"<body>\n<h1>{_text(title)}</h1>\n{body}\n</body></html>\n"
+        f"<title>{text(title)}</title>\n<style>\n{STYLE}</style></head>\n"
+        f"<body>\n<h1>{text(title)}</h1>\n{body}\n<script>\n{SCRIPT}</script>\n</body></html>\n"
     )
 
 
-def _text(text: str) -> str:
-    return html.escape(escape(text))
+def curves_page(charts: Mapping[str, Sequence[Curve]], title: str) -> str:
+    """A page with one chart per metric."""
+    return page(title, curves(charts))
 
 
-def _chart(name: str, lines: Sequence[Series]) -> str:
+def _figure(heading: str, picture: str, *more: str) -> str:
+    return "\n".join([f"<h2>{text(heading)}</h2>", '<figure class="gittrack">', picture, *more, "</figure>"])
+
+
+def _note(words: str) -> str:
+    return f'<p class="note">{text(words)}</p>'
+
+
+def curves(charts: Mapping[str, Sequence[Curve]], *, x: str = "step", log: Iterable[str] = ()) -> str:
+    """One chart per metric, with a legend whose entries hide their lines; `x` is the name of the axis, `log` names axes."""
+    log = frozenset(log)
+    weight = sum(1 + (curve.raw is not None) + (curve.band is not None) for lines in charts.values() for curve in lines)
+    buckets = max(_FEWEST_BUCKETS, min(WIDE, _MOST_POINTS // (4 * max(1, weight))))
+    return "\n".join(_curves(name, lines, x, log, buckets) for name, lines in charts.items())
+
+
+def _curves(name: str, lines: Sequence[Curve], x: str, log: frozenset[str], buckets: int) -> str:
+    place = frame(lines, y_marks=7, log=log, margin=0.03)
     legend = "".join(
-        f'<li style="--c:{COLORS[at % len(COLORS)]}">{_text(line.label)}</li>' for at, line in enumerate(lines)
+        f'<li class="{color_class(at)}"><button type="button" aria-pressed="true">{text(curve.label)}</button></li>'
+        for at, curve in enumerate(lines)
     )
-    return f"<h2>{_text(name)}</h2>\n{svg(lines, name)}\n<ul>{legend}</ul>"
-
-
-def svg(lines: Sequence[Series], name: str = "") -> str:
-    """The lines as an SVG element; hovering over a point that stands alone or over a line names it."""
-    head = (
-        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{_text(name)}" xmlns="http://www.w3.org/2000/svg">'
-    )
-    place = frame(lines)
     if place is None:
-        return f'{head}<text x="{_LEFT}" y="40">no finite points to draw</text></svg>'
-    parts = [head, *_grid(place)]
-    for at, line in enumerate(lines):
-        parts += _line(thin(line, _WIDE), place, COLORS[at % len(COLORS)])
-    return "\n".join([*parts, "</svg>"])
+        picture = empty(name, "no finite points to draw")
+    else:
+        marks = [curve_marks(curve, place, at, buckets) for at, curve in enumerate(lines)]
+        picture = chart(name, Axis.of(x, place.x), Axis.of("", place.y), marks, values=True)
+    return _figure(name, picture, f'<ul class="legend">{legend}</ul>')
 
 
-def _x(place: Frame, x: float) -> float:
-    return _LEFT + place.across(x) * (_WIDE - _LEFT - _EDGE)
-
-
-def _y(place: Frame, y: float) -> float:
-    return _HIGH - _BOTTOM - place.up(y) * (_HIGH - _BOTTOM - _EDGE)
-
-
-def _grid(place: Frame) -> list[str]:
-    parts = []
-    for y, text in zip(place.y_ticks, column(place.y_ticks), strict=True):
-        at = _y(place, y)
-        parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{_WIDE - _EDGE}" y1="{at:.1f}" y2="{at:.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{text}</text>'
+def scatter(points: Scatter) -> str:
+    """One dot a run; hovering tells its name and values."""
+    lanes = [points.x, points.y, *([points.color] if points.color else [])]
+    marks = [
+        dot(
+            points.x.places[at] or 0.0,
+            points.y.places[at] or 0.0,
+            _told(points.names[at], lanes, at),
+            _color(points, at),
         )
-    for x in place.x_ticks:
-        at = _x(place, x)
-        parts.append(
-            f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_EDGE}" y2="{_HIGH - _BOTTOM}"/>'
-            f'<text x="{at:.1f}" y="{_HIGH - 14}" text-anchor="middle">{number(x)}</text>'
+        for at in points.kept()
+    ]
+    heading = f"{points.y.name} over {points.x.name}"
+    if not marks:
+        return _figure(heading, empty(heading, "no run has both"))
+    picture = chart(heading, _axis(points.x), _axis(points.y), marks)
+    return _figure(heading, picture, *([_shades(points.color)] if points.color else []), _note(_ZOOM))
+
+
+def _color(points: Scatter, at: int) -> str | int:
+    return 0 if points.color is None else shade(points.color.places[at])
+
+
+def _axis(lane: Lane) -> Axis:
+    return Axis(lane.name, lane.ticks, lane.scale)
+
+
+def _told(name: str, lanes: Iterable[Lane], at: int) -> list[str]:
+    return [name, *(f"{lane.name} = {lane.texts[at]}" for lane in lanes)]
+
+
+def _shades(lane: Lane) -> str:
+    """What the colours mean."""
+    if lane.scale is not None:
+        low, high = number(lane.scale.low, 4), number(lane.scale.high, 4)
+    else:
+        low, high = (lane.ticks[0][1], lane.ticks[-1][1]) if lane.ticks else ("", "")
+    return (
+        f'<p class="shades"><span>{text(lane.name)}</span> <span>{text(low)}</span>'
+        f'<i style="--shades:{",".join(SHADES)}"></i><span>{text(high)}</span></p>'
+    )
+
+
+def box(found: Boxes) -> str:
+    """Quartiles from four values on, whiskers from lowest to highest, a thick line at the median, and every value as a dot."""
+    count = len(found.groups)
+    marks, dots = [], []
+    for at, group in enumerate(found.groups):
+        middle = (at + 0.5) / count
+        half = min(0.32 / count, 0.06)
+        places = [found.scale.at(value) for value in group.values]
+        if group.quartiles is not None:
+            low, high = (found.scale.at(one) for one in group.quartiles)
+            sides = [(middle - half, low), (middle + half, low), (middle + half, high), (middle - half, high)]
+            marks.append(f'<polygon class="box" points="{" ".join(point(*one) for one in sides)}"/>')
+            for start, end in ((places[0], low), (high, places[-1])):
+                marks.append(f'<polyline class="box" points="{point(middle, start)} {point(middle, end)}"/>')
+        line = found.scale.at(group.middle)
+        marks.append(f'<polyline class="middle" points="{point(middle - half, line)} {point(middle + half, line)}"/>')
+        for index, (place, value, name) in enumerate(zip(places, group.values, group.names, strict=True)):
+            told = [name, f"{found.by} = {group.label}", f"{found.metric} = {number(value)}"]
+            # Beside each other in turn, so that equal values do not hide one another.
+            aside = (index % 5 - 2) * half / 4 if len(places) > 1 else 0.0
+            dots.append(dot(middle + aside, place, told, 1))
+    heading = f"{found.metric} by {found.by}"
+    words = [((at + 0.5) / count, group.label) for at, group in enumerate(found.groups)]
+    picture = chart(
+        heading,
+        Axis(found.by, words),
+        Axis.of(found.metric, found.scale),
+        [f'<g class="c0">{"".join(marks)}</g>', *dots],
+    )
+    return _figure(heading, picture, _note("a thick line is a median; boxes hold the middle half, from four values on"))
+
+
+def contour(found: Surface) -> str:
+    """Bands of equal height between the points, and the points themselves."""
+    pieces = "".join(polygon(corners, shade(height)) for height, corners in found.bands())
+    points = found.points
+    metric = points.color
+    assert metric is not None, "a surface is coloured by its metric"
+    lanes = (points.x, points.y, metric)
+    marks = [
+        dot(
+            points.x.places[at] or 0.0,
+            points.y.places[at] or 0.0,
+            _told(points.names[at], lanes, at),
+            shade(metric.places[at]),
+            rim=True,
         )
-    return parts
+        for at in points.kept()
+    ]
+    heading = f"{metric.name} over {points.x.name} and {points.y.name}"
+    picture = chart(heading, _axis(points.x), _axis(points.y), [f'<g class="surface">{pieces}</g>', *marks])
+    return _figure(heading, picture, _shades(metric), _note("between points the surface is a guess; " + _ZOOM))
 
 
-def _line(line: Series, place: Frame, color: str) -> list[str]:
-    """One polyline per stretch without a gap; a point that stands alone is a dot."""
-    stretches: list[list[str]] = [[]]
-    for x, y in zip(line.xs, line.ys, strict=True):
-        if math.isfinite(y):
-            stretches[-1].append(f"{_x(place, x):.1f},{_y(place, y):.1f}")
-        elif stretches[-1]:
-            stretches.append([])
-    title = f"<title>{_text(line.label)}</title>"
-    parts = []
-    for points in stretches:
-        if len(points) == 1:
-            left, top = points[0].split(",")
-            parts.append(f'<circle cx="{left}" cy="{top}" r="3" fill="{color}">{title}</circle>')
-        elif points:
-            parts.append(f'<polyline class="line" stroke="{color}" points="{" ".join(points)}">{title}</polyline>')
-    return parts
+# --- parallel coordinates
+
+_TOP, _DEEP, _SIDE = 44, 26, 60
+
+
+def parallel(found: Parallel) -> str:
+    """One line a run through all lanes; a drag along a lane keeps the runs that pass there."""
+    lanes = found.lanes
+    wide = max(WIDE, 2 * _SIDE + 110 * (len(lanes) - 1))
+    missing = any(place is None for lane in lanes for place in lane.places)
+    bottom = HIGH - _DEEP - (28 if missing else 0)
+    across = [round(_SIDE + at * (wide - 2 * _SIDE) / max(1, len(lanes) - 1), 1) for at in range(len(lanes))]
+
+    def down(place: float | None) -> float:
+        return HIGH - _DEEP if place is None else round(bottom - place * (bottom - _TOP), 1)
+
+    drawn = []
+    for at, color in enumerate(found.colors()):
+        points = " ".join(f"{x:g},{down(lane.places[at]):g}" for x, lane in zip(across, lanes, strict=True))
+        told = label(_told(found.names[at], lanes, at))
+        drawn.append(f'<polyline class="run" style="--c:{color}" points="{points}" data-label="{told}"/>')
+    for x, lane in zip(across, lanes, strict=True):
+        drawn += _lane(lane, x, bottom, missing, down)
+    heading = f"{lanes[-1].name} by {len(lanes) - 1} params" if len(lanes) != 2 else f"{lanes[-1].name} by 1 param"
+    said = data({"lanes": across, "top": _TOP, "bottom": HIGH - _DEEP if missing else bottom})
+    count = len(found.names)
+    words = f"{count} {'run' if count == 1 else 'runs'}; drag along an axis to keep those that pass there, click on it to undo"
+    picture = (
+        f'<svg viewBox="0 0 {wide:g} {HIGH}" role="img" aria-label="{text(heading)}" data-parallel="{said}" '
+        f'xmlns="http://www.w3.org/2000/svg">\n{"".join(drawn)}\n</svg>'
+    )
+    return _figure(
+        heading, picture, _shades(lanes[-1]), f'<p class="note count" data-all="{text(words)}">{text(words)}</p>'
+    )
+
+
+def _lane(lane: Lane, x: float, bottom: float, missing: bool, down: Callable[[float | None], float]) -> Iterable[str]:
+    yield f'<g class="lane"><line x1="{x:g}" x2="{x:g}" y1="{_TOP}" y2="{bottom:g}"/>'
+    name = fit(lane.name, 15) + (" (log)" if lane.scale is not None and lane.scale.log else "")
+    yield f'<text class="name" x="{x:g}" y="{_TOP - 22}" text-anchor="middle">{text(name)}</text>'
+    for place, word in lane.ticks:
+        yield f'<text x="{x + 5:g}" y="{down(place) + 4:g}">{text(fit(word, 13))}</text>'
+    if missing:
+        yield f'<line class="missing" x1="{x:g}" x2="{x:g}" y1="{bottom:g}" y2="{HIGH - _DEEP}"/>'
+        yield f'<text x="{x + 5:g}" y="{HIGH - _DEEP + 4}">missing</text>'
+    yield "</g>"

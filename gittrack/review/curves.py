@@ -1,4 +1,4 @@
-"""Learning curves of both sides at a few common steps, for pictures that know no gaps."""
+"""Learning curves of both sides: as lines with bands for pictures, and at a few common steps for those that know no gaps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gittrack.errors import GittrackError
-from gittrack.report.series import Series, series
+from gittrack.report.series import Curve, Series, series
+from gittrack.report.smooth import mean_of
 from gittrack.run import Run
-from gittrack.values import dataclass
+from gittrack.values import dataclass, replace
 
 if TYPE_CHECKING:
     from gittrack.project import Project
@@ -24,8 +25,26 @@ _POINTS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """One metric by step: the means of the repeats of each side at the steps `xs`; `a` is None where the base has no curve."""
+class Curves:
+    """One metric by step: a line for each repeat of either side, finite and of two steps or more; `a` may be empty."""
+
+    key: str
+    a: tuple[Series, ...]
+    b: tuple[Series, ...]
+
+    def chart(self) -> list[Curve]:
+        """A line for each side, the mean of its repeats with a band from lowest to highest."""
+        sides = (("base", self.a), ("head", self.b))
+        return [
+            mean_of(lines, called, "range") if len(lines) > 1 else Curve(replace(lines[0], label=called))
+            for called, lines in sides
+            if lines
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCurve:
+    """The means of the repeats of each side at the steps `xs`, which all of their lines have; `a` is None where the base has none."""
 
     key: str
     xs: tuple[float, ...]
@@ -34,7 +53,7 @@ class Curve:
     counts: tuple[int, int]
 
 
-def curves(project: Project, section: Section) -> list[Curve]:
+def curves(project: Project, section: Section) -> list[Curves]:
     """The curves of what gates or has a goal, else of the first metrics; of at most ten repeats a side, read from git."""
     wanted = [row.key for row in section.metrics if row.goal is not None] or [row.key for row in section.metrics]
     wanted = wanted[:_CURVES]
@@ -44,7 +63,7 @@ def curves(project: Project, section: Section) -> list[Curve]:
     except GittrackError:
         # A history that is not in this clone is no reason for a report without the rest.
         return []
-    return [found for key in wanted if (found := _curve(key, a.get(key, []), b.get(key, []))) is not None]
+    return [Curves(key, tuple(a.get(key, ())), tuple(b[key])) for key in wanted if key in b]
 
 
 def _lines(project: Project, side: Side, keys: Sequence[str]) -> dict[str, list[Series]]:
@@ -63,10 +82,9 @@ def _finite(line: Series) -> Series:
     return Series(line.label, tuple(x for x, _ in kept), tuple(y for _, y in kept))
 
 
-def _curve(key: str, a: Sequence[Series], b: Sequence[Series]) -> Curve | None:
-    """Only over steps that all lines have: beyond its end a line is not known."""
-    if not b:
-        return None
+def common(curves: Curves) -> CommonCurve | None:
+    """Only over steps that all lines have, since beyond its end a line is not known; None where there are none."""
+    a, b = curves.a, curves.b
     low, high = max(line.xs[0] for line in (*a, *b)), min(line.xs[-1] for line in (*a, *b))
     if not low < high:
         a, low, high = (), max(line.xs[0] for line in b), min(line.xs[-1] for line in b)
@@ -76,7 +94,7 @@ def _curve(key: str, a: Sequence[Series], b: Sequence[Series]) -> Curve | None:
     if len(steps) > _POINTS:
         steps = [low + (high - low) * at / (_POINTS - 1) for at in range(_POINTS)]
     means = [tuple(fmean(_at(line, x) for line in side) for x in steps) if side else None for side in (a, b)]
-    return Curve(key, tuple(steps), means[0], means[1] or (), (len(a), len(b)))
+    return CommonCurve(curves.key, tuple(steps), means[0], means[1] or (), (len(a), len(b)))
 
 
 def _at(line: Series, x: float) -> float:

@@ -13,7 +13,7 @@ from gittrack.compare.diff import MetricRow, Row
 from gittrack.report.compared import sample_text
 from gittrack.report.numbers import column, counted, exact
 from gittrack.report.text import escape, fit
-from gittrack.review.curves import Curve
+from gittrack.review.curves import CommonCurve, Curves, common
 from gittrack.review.review import Review, Section
 from gittrack.review.sides import Side
 
@@ -33,7 +33,7 @@ def marker(key: str) -> str:
 
 def as_markdown(
     review: Review,
-    curves: Mapping[str, Sequence[Curve]],
+    curves: Mapping[str, Sequence[Curves]],
     *,
     images: Mapping[str, str] | None = None,
     key: str = "default",
@@ -112,7 +112,7 @@ def _told(row: MetricRow, named: Any) -> str:
     return f"{named(row.key)} {a} → {b}" + (f" ({told})" if told else "")
 
 
-def _section(section: Section, several: bool, curves: Sequence[Curve]) -> Iterator[str]:
+def _section(section: Section, several: bool, curves: Sequence[Curves]) -> Iterator[str]:
     a, b = section.pair.a, section.pair.b
     if several:
         yield from (f"#### {code(section.pair.experiment)}", "")
@@ -130,8 +130,9 @@ def _section(section: Section, several: bool, curves: Sequence[Curve]) -> Iterat
         yield from _details(
             "How it was judged", [f"- {code(row.key)}: {sentence(row.judged.reason)}" for row in reasons]
         )
-    if curves:
-        yield from _details("Learning curves", "\n\n".join("\n".join(_chart(curve)) for curve in curves).split("\n"))
+    charts = [text for curve in curves if (at := common(curve)) and (text := "\n".join(_chart(at)))]
+    if charts:
+        yield from _details("Learning curves", "\n\n".join(charts).split("\n"))
     yield from _details("Run it again", list(_again(b)))
 
 
@@ -235,7 +236,7 @@ def _changed_code(review: Review) -> Iterator[str]:
 # --- curves, in the language of Mermaid
 
 
-def _chart(curve: Curve) -> Iterator[str]:
+def _chart(curve: CommonCurve) -> Iterator[str]:
     lines = [one for one in (curve.a, curve.b) if one is not None]
     every = [y for line in lines for y in line]
     low, high = min(every), max(every)

@@ -3,12 +3,11 @@ from __future__ import annotations
 import math
 from array import array
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gittrack.domain.metric import History
-from gittrack.report.series import Series, continued, frame, series, thin, ticks
+from gittrack.report.series import Band, Curve, Series, continued, frame, series, thin, thin_curve
 
 
 def history(steps: list[int], values: list[float], attempts: list[int] | None = None) -> History:
@@ -67,31 +66,57 @@ def test_thinning_any_line(points: list[tuple[int, float]], buckets: int) -> Non
     assert len(kept.xs) <= max(4 * buckets, 4)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "most", "whole", "marks"),
-    [
-        (0, 1, 5, False, (0.0, 0.25, 0.5, 0.75, 1.0)),
-        (0, 59, 6, True, (0, 10, 20, 30, 40, 50)),
-        (0, 2, 6, True, (0, 1, 2)),
-        (-1, 1, 3, False, (-1, 0, 1)),
-    ],
-)
-def test_axes_have_round_marks(low: float, high: float, most: int, whole: bool, marks: tuple[float, ...]) -> None:
-    assert ticks(low, high, most, whole=whole) == pytest.approx(marks)
-
-
 @given(
     st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.floats()), min_size=1, max_size=10),
 )
 def test_any_points_have_a_frame(points: list[tuple[int, float]]) -> None:
     line = Series("a", tuple(float(x) for x, _ in points), tuple(y for _, y in points))
-    place = frame([line])
+    place = frame([Curve(line)])
     if not any(math.isfinite(y) for y in line.ys):
         assert place is None
         return
     assert place is not None
     for x, y in zip(line.xs, line.ys, strict=True):
         if math.isfinite(y):
-            assert math.isfinite(place.across(x))
-            assert math.isfinite(place.up(y))
-    assert all(map(math.isfinite, place.x_ticks + place.y_ticks))
+            assert math.isfinite(place.x.at(x))
+            assert math.isfinite(place.y.at(y))
+    assert all(map(math.isfinite, place.x.ticks + place.y.ticks))
+
+
+def test_points_without_a_place_across_are_left_out() -> None:
+    line = series("a", history([0, 1, 2], [5, 6, 7]), across=[2.0, math.nan, 1.0])
+    assert (line.xs, line.ys) == ((1.0, 2.0), (7, 5))
+
+
+def test_thinning_never_bends_a_smoothed_line_nor_loses_what_lies_behind() -> None:
+    xs = tuple(map(float, range(10_000)))
+    raw = tuple(9.0 if at == 7777 else -9.0 if at == 1234 else float(at % 2) for at in range(10_000))
+    band = Band(xs, tuple(y - 1 for y in raw), tuple(y + 1 for y in raw), 3)
+    curve = thin_curve(Curve(Series("a", xs, (0.5,) * 10_000), Series("a", xs, raw), band), 100)
+    assert curve.raw is not None
+    assert curve.band is not None
+    assert set(curve.line.ys) == {0.5}
+    assert (curve.line.xs[0], curve.line.xs[-1]) == (0, 9_999)
+    assert {9.0, -9.0} <= set(curve.raw.ys)
+    assert (min(curve.band.low), max(curve.band.high)) == (-10.0, 10.0)
+    assert max(len(curve.line.xs), len(curve.raw.xs), len(curve.band.xs)) <= 400
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=300), st.integers(1, 5))
+def test_thinning_any_band(ys: list[float], buckets: int) -> None:
+    xs = tuple(map(float, range(len(ys))))
+    curve = thin_curve(Curve(Series("a", xs, tuple(ys)), band=Band(xs, tuple(ys), tuple(ys), 2)), buckets)
+    assert curve.band is not None
+    numbers = [y for y in ys if math.isfinite(y)]
+    kept = [y for y in curve.band.low if math.isfinite(y)], [y for y in curve.band.high if math.isfinite(y)]
+    assert (min(kept[0]), max(kept[1])) == (min(numbers), max(numbers)) if numbers else kept == ([], [])
+    inside = [y for y in curve.line.ys if math.isfinite(y)]
+    slack = 1e-9 * max(map(abs, numbers), default=0)
+    assert all(min(numbers) - slack <= y <= max(numbers) + slack for y in inside)
+
+
+def test_a_frame_has_room_for_what_lies_behind() -> None:
+    line = Series("a", (0.0, 1.0), (0.5, 0.5))
+    place = frame([Curve(line, Series("a", line.xs, (0.0, 0.5)), Band(line.xs, (0.4, 0.4), (0.6, 2.0), 2))])
+    assert place is not None
+    assert (place.y.low, place.y.high) == (0.0, 2.0)

@@ -3,17 +3,27 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gittrack.errors import MissingExtra
-from gittrack.report.series import Series
-from gittrack.report.terminal import draw
+from gittrack.report import terminal
+from gittrack.report.boxes import Boxes, Group
+from gittrack.report.lanes import Lane, Scatter
+from gittrack.report.scale import Scale
+from gittrack.report.series import Band, Curve, Series
+from gittrack.report.terminal import draw_boxes, draw_scatter
 from gittrack.report.text import width
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 RISING = Series("up", tuple(map(float, range(50))), tuple(at / 49 for at in range(50)))
 FALLING = Series("down", RISING.xs, RISING.ys[::-1])
+
+
+def draw(lines: Sequence[Series], **how: Any) -> list[str]:
+    return terminal.draw([Curve(line) for line in lines], **how)
 
 
 def test_one_line_in_braille() -> None:
@@ -117,3 +127,43 @@ def test_without_plotext(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotext", None)
     with pytest.raises(MissingExtra, match="pip install --force-reinstall plotext"):
         draw([RISING], columns=40, rows=12)
+
+
+def test_a_band_is_told_by_its_end() -> None:
+    band = Band((0.0, 1.0, 2.0), (0.1, 0.2, math.nan), (0.3, 0.4, math.nan), 3)
+    lines = terminal.draw([Curve(Series("lr=0.1", band.xs, (0.2, 0.3, math.nan)), band=band)], columns=60, rows=12)
+    assert lines[-1] == "lr=0.1: mean of 3, 0.2 to 0.4 at the end"
+
+
+def test_a_logarithmic_axis_has_no_room_for_what_is_not_above_0() -> None:
+    line = Series("a", (0.0, 1.0, 2.0, 3.0), (-1.0, 0.0, 1e-3, 10.0))
+    text = "\n".join(draw([line], columns=60, rows=14, log=["y"]))
+    assert "0.001" in text
+    assert "10" in text
+    assert draw([Series("a", (0.0,), (0.0,))], columns=60, rows=14, log=["y"]) == ["no finite points to draw"]
+
+
+LANE = Lane("lr", Scale(0.0, 1.0, (0.0, 1.0)), (0.0, 1.0, None), ("0.0", "1.0", "missing"), ((0.0, "0"), (1.0, "1")))
+
+
+def test_points() -> None:
+    lines = draw_scatter(Scatter(("a", "b", "c"), LANE, LANE, LANE), columns=50, rows=12)
+    assert lines[0] == "lr over lr"
+    assert sum(line.count("●") for line in lines) == 2, "a run without a value has no place"
+    assert lines[-1] == "colours of lr need --html, --png or --svg"
+    nothing = Lane("x\n", None, (None,), ("missing",), ())
+    assert draw_scatter(Scatter(("a",), nothing, nothing), columns=50, rows=12)[1] == "no run has both"
+
+
+def test_boxes_show_every_run() -> None:
+    scale = Scale(0.0, 10.0, (0.0, 10.0))
+    groups = (Group("0.1", (0.0, 10.0), ("a", "b")), Group("0.25", (1.0, 2.0, 8.0, 9.0, 10.0), tuple("abcde")))
+    lines = draw_boxes(Boxes("acc", "lr", groups, scale), columns=60)
+    assert lines[:2] == ["acc by lr", "lr    n  median"]
+    assert lines[2].startswith("0.1   2       5  ●")
+    assert lines[2].count("●") == 2
+    assert "┃" in lines[2]
+    assert "═" not in lines[2], "quartiles of two values are not known"
+    assert (lines[3].count("●"), lines[3].count("◉")) == (4, 1)
+    assert "═" in lines[3]
+    assert max(map(width, lines[:-1])) <= 60
