@@ -5,10 +5,10 @@ Each kind is a command that turns runs into values, and a function of one name i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
@@ -20,6 +20,8 @@ from gittrack.report.keys import Key, find_key, varying
 if TYPE_CHECKING:
     from gittrack.domain.metric import History
     from gittrack.domain.run import RunState
+    from gittrack.report.front import Goal
+    from gittrack.report.lanes import Scatter
     from gittrack.report.series import Curve, Series
     from gittrack.run import Run
 
@@ -32,7 +34,7 @@ _TALLEST = 24
 _LABEL_PARAMS = 4
 
 
-@click.group(short_help="pictures: curves, scatter, parallel coordinates, contour, box")
+@click.group(short_help="pictures: curves, scatter, front, boxes, contours, parallel coordinates")
 def plot() -> None:
     """Draw runs: in the terminal, as a page (--html) or for a paper (--png, --svg).
 
@@ -172,12 +174,20 @@ def curves(
     goal, or else all but system/.
     """
     runs = _chosen(app, words, experiment, filter)
-    keys = _keys(app, runs, metrics)
+    keys = _keys(app, [run.state for run in runs], metrics)
     groups = [[run] for run in runs] if alone else app.project.group_repeats(runs)
-    charts = _charts(runs, groups, keys, across, band, smooth)
+    lines = {run.id: _lines(run, keys, across) for run in runs}
+    if not any(lines.values()):
+        raise UsageError(
+            "no point has an epoch: log the metric 'epoch' at the same steps, or leave --x epoch out"
+            if across == "epoch"
+            else f"none of the runs has a point of {', '.join(keys[:5])}; choose other runs or metrics"
+        )
+    _left_out(app, sum(not found for found in lines.values()), " or ".join(keys[:3]) if across != "epoch" else "epoch")
+    charts = _charts(lines, groups, keys, band, smooth)
     name = {"step": "step", "time": "seconds since the start", "epoch": "epoch"}[across]
 
-    def lines() -> list[str]:
+    def in_terminal() -> list[str]:
         from gittrack.report.terminal import draw
 
         drawn: list[str] = []
@@ -187,7 +197,7 @@ def curves(
             drawn += draw(some, columns=_wide(app), rows=_high(app), title=title, paint=app.console.paint, log=log)
         return drawn
 
-    _show(app, _titled("curves", runs), lambda to: to.curves(charts, x=name, log=log), lines, **files)
+    _show(app, _titled("curves", runs), lambda to: to.curves(charts, x=name, log=log), in_terminal, **files)
 
 
 def _titled(kind: str, runs: Sequence[Run]) -> str:
@@ -195,7 +205,7 @@ def _titled(kind: str, runs: Sequence[Run]) -> str:
     return f"{kind} of {names}" if len(runs) <= 5 else f"{kind} of {len(runs)} runs of {runs[-1].experiment}"
 
 
-def _keys(app: App, runs: Sequence[Run], patterns: Sequence[str]) -> list[str]:
+def _keys(app: App, runs: Sequence[RunState], patterns: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(key for run in runs for key in run.metrics))
     if not patterns:
         ours = [key for key in known if not key.startswith("system/")]
@@ -204,38 +214,31 @@ def _keys(app: App, runs: Sequence[Run], patterns: Sequence[str]) -> list[str]:
         return [key for key in ours if app.project.settings.goal(key)] or ours
     found: dict[str, None] = {}
     for pattern in patterns:
-        matching = [key for key in known if fnmatchcase(key, pattern.removeprefix("metrics."))]
         # A key may itself have the signs of a pattern.
-        found |= dict.fromkeys(matching or [find_key(pattern, [run.state for run in runs], "metrics").name])
+        alike = [] if pattern in known else [key for key in known if fnmatchcase(key, pattern.removeprefix("metrics."))]
+        found |= dict.fromkeys(alike or [find_key(pattern, runs, "metrics").name])
     return list(found)
 
 
 def _charts(
-    runs: Sequence[Run],
+    lines: Mapping[str, Mapping[str, Series]],
     groups: Sequence[Sequence[Run]],
     keys: Sequence[str],
-    across: Literal["step", "time", "epoch"],
     band: Literal["range", "sd"],
     smooth: float,
 ) -> dict[str, list[Curve]]:
+    """The curves of each metric; `lines` are by run and metric."""
     from gittrack.report.series import Curve
     from gittrack.report.smooth import mean_of, smoothed
+    from gittrack.values import replace
 
-    lines = {run.id: _lines(run, keys, across) for run in runs}
-    labels = _labels(groups)
     charts: dict[str, list[Curve]] = {}
     for key in keys:
-        for group, label in zip(groups, labels, strict=True):
+        for group, label in zip(groups, _labels(groups), strict=True):
             found = [lines[run.id][key] for run in group if key in lines[run.id]]
             if found:
-                curve = mean_of(found, label, band) if len(found) > 1 else Curve(_called(found[0], label))
+                curve = mean_of(found, label, band) if len(found) > 1 else Curve(replace(found[0], label=label))
                 charts.setdefault(key, []).append(smoothed(curve, smooth))
-    if not charts:
-        raise UsageError(
-            "no point has an epoch: log the metric 'epoch' at the same steps, or leave --x epoch out"
-            if across == "epoch"
-            else f"none of the runs has a point of {', '.join(keys[:5])}; choose other runs or metrics"
-        )
     return charts
 
 
@@ -255,12 +258,6 @@ def _places(run: Run, history: History, histories: dict[str, History], across: s
     logged = histories.get("epoch")
     epochs: dict[int, float] = {} if logged is None else dict(zip(logged.steps, logged.values, strict=True))
     return [epochs.get(step, float("nan")) for step in history.steps]
-
-
-def _called(line: Series, label: str) -> Series:
-    from gittrack.values import replace
-
-    return replace(line, label=label)
 
 
 def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
@@ -328,13 +325,63 @@ def scatter(
     assert up is not None
     points = scatter(states, across, up, third, log=log)
     _left_out(app, len(runs) - len(points.kept()), f"{across.name} or {up.name}")
+    _show_points(app, _titled("scatter", runs), points, files)
 
+
+@plot.command(short_help="two metrics, with the runs that none is better than")
+@click.argument("metrics", metavar="METRIC METRIC", nargs=2)
+@_kind
+@click.option(
+    "--min", "low", metavar="METRIC", multiple=True, help="Of this one low is better, whatever the settings say."
+)
+@click.option("--max", "high", metavar="METRIC", multiple=True, help="Of this one high is better.")
+@_log
+@click.pass_obj
+def pareto(
+    app: App,
+    /,
+    metrics: tuple[str, str],
+    words: tuple[str, ...],
+    experiment: str | None,
+    filter: str | None,
+    low: tuple[str, ...],
+    high: tuple[str, ...],
+    log: tuple[str, ...],
+    **files: str | None,
+) -> None:
+    """Draw a point for each run over two metrics, and mark the front: the runs that none is better than in both.
+
+    Which way is better comes from the settings (metrics.goals), or from --min and --max.
+    """
+    from gittrack.report.front import pareto
+
+    runs = _chosen(app, words, experiment, filter)
+    states = [run.state for run in runs]
+    x, y = (find_key(one, states, "metrics") for one in metrics)
+    said: dict[str, Goal] = {}
+    for goal, names in (("min", low), ("max", high)):
+        said |= {find_key(one, states, "metrics").name: cast("Goal", goal) for one in names}
+    points = pareto(states, x, y, (_goal(app, x, said), _goal(app, y, said)), log=log)
+    _left_out(app, len(runs) - len(points.kept()), f"{x.name} or {y.name}")
+    _show_points(app, _titled("pareto", runs), points, files)
+
+
+def _goal(app: App, key: Key, said: Mapping[str, Goal]) -> Goal:
+    found = app.project.settings.goal(key.name)
+    if key.name in said:
+        return said[key.name]
+    if found is None:
+        raise UsageError(f"nothing says whether {key.name!r} is better high or low; pass --max or --min with it")
+    return found.goal
+
+
+def _show_points(app: App, title: str, points: Scatter, files: dict[str, str | None]) -> None:
     def lines() -> list[str]:
         from gittrack.report.terminal import draw_scatter
 
         return draw_scatter(points, columns=_wide(app), rows=_high(app), paint=app.console.paint)
 
-    _show(app, _titled("scatter", runs), lambda to: to.scatter(points), lines, **files)
+    _show(app, title, lambda to: to.scatter(points), lines, **files)
 
 
 def _left_out(app: App, count: int, what: str) -> None:
@@ -416,7 +463,6 @@ def contour(
     across, up = find_key(x, states, "params"), find_key(y, states, "params")
     found = surface(states, across, up, _metric(app, states, metric), log=log)
     _left_out(app, len(runs) - len(found.points.names), f"{across.name}, {up.name} or the metric")
-
     _show(app, _titled("contour", runs), lambda to: to.contour(found), None, **files)
 
 
@@ -446,7 +492,6 @@ def parallel(
     key = _metric(app, states, metric)
     names = [find_key(one, states, "params").name for one in params] or list(_lanes(app, states))
     found = parallel(states, [Key("params", name) for name in dict.fromkeys(names)], key)
-
     _show(app, _titled("parallel coordinates", runs), lambda to: to.parallel(found), None, **files)
 
 

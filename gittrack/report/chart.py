@@ -18,9 +18,10 @@ from gittrack.values import dataclass
 
 PLANE = 100_000
 WIDE, HIGH = 760, 340
-_LEFT, _BOTTOM, _EDGE = 72, 48, 14
+_LEFT, _BOTTOM, _EDGE = 84, 48, 14
 _PLOT_WIDE, _PLOT_HIGH = WIDE - _LEFT - _EDGE, HIGH - _BOTTOM - _EDGE
 PALETTE = 7
+_MOST_WORDS = 12
 
 
 def text(plain: str) -> str:
@@ -65,7 +66,7 @@ def chart(name: str, x: Axis, y: Axis, marks: Iterable[str], *, values: bool = F
     )
     names = (
         f'<text x="{_LEFT + _PLOT_WIDE / 2:.0f}" y="{HIGH - 6}" text-anchor="middle">{text(fit(x.name, 90))}</text>'
-        f'<text transform="translate(12,{_EDGE + _PLOT_HIGH / 2:.0f}) rotate(-90)" text-anchor="middle">'
+        f'<text transform="translate(10,{_EDGE + _PLOT_HIGH / 2:.0f}) rotate(-90)" text-anchor="middle">'
         f"{text(fit(y.name, 40))}</text>"
     )
     plane = (
@@ -87,12 +88,13 @@ def _grid(x: Axis, y: Axis) -> Iterable[str]:
     for place, word in y.ticks:
         at = _EDGE + (1 - place) * _PLOT_HIGH
         yield f'<line x1="{_LEFT}" x2="{_LEFT + _PLOT_WIDE}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        yield f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{text(fit(word, 9))}</text>'
-    room = max(3, 110 // max(1, len(x.ticks)))
-    for place, word in x.ticks:
+        yield f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{text(fit(word, 8 if y.scale is None else 10))}</text>'
+    ticks = x.ticks[:: -(-len(x.ticks) // _MOST_WORDS) or 1]
+    for place, word in ticks:
         at = _LEFT + place * _PLOT_WIDE
         yield f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_EDGE}" y2="{_EDGE + _PLOT_HIGH}"/>'
-        yield f'<text x="{at:.1f}" y="{HIGH - _BOTTOM + 16}" text-anchor="middle">{text(fit(word, room))}</text>'
+        room = fit(word, 90 // len(ticks))
+        yield f'<text x="{at:.1f}" y="{HIGH - _BOTTOM + 16}" text-anchor="middle">{text(room)}</text>'
 
 
 # --- marks

@@ -10,11 +10,13 @@ from gittrack.domain.run import RunState
 from gittrack.report.colors import shade
 from gittrack.report.keys import Key, as_number, text_of
 from gittrack.report.scale import Scale, scale, tick_words
+from gittrack.report.text import escape, fit
 from gittrack.values import dataclass
 
 # Two decades: beyond that most values would lie at one end of a linear axis.
 _LOG_RATIO = 100.0
 _MOST_WORDS = 24
+_NAME = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Lane:
     places: tuple[float | None, ...]
     texts: tuple[str, ...]
     ticks: tuple[tuple[float, str], ...]
+
+    def name_lines(self) -> tuple[str, str]:
+        """The name in a narrow place: what stands before its last dot, and the rest, with a word on a logarithmic axis."""
+        above, _, last = self.name.rpartition(".")
+        log = " (log)" if self.scale is not None and self.scale.log else ""
+        return fit(escape(above), _NAME), fit(escape(last), _NAME - len(log)) + log
 
 
 def lane(key: Key, runs: Sequence[RunState], *, log: bool = False, marks: int = 6, margin: float = 0.0) -> Lane:
@@ -89,12 +97,17 @@ def parallel(runs: Sequence[RunState], params: Sequence[Key], metric: Key) -> Pa
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """A point for each run that has a place on both axes, coloured by a third key if there is one."""
+    """A point for each run that has a place on both axes, coloured by a third key if there is one.
+
+    `front` are the runs to be marked, by their position, and `edge` is a line through them, in places from 0 to 1.
+    """
 
     names: tuple[str, ...]
     x: Lane
     y: Lane
     color: Lane | None = None
+    front: tuple[int, ...] = ()
+    edge: tuple[tuple[float, float], ...] = ()
 
     def kept(self) -> list[int]:
         pairs = zip(self.x.places, self.y.places, strict=True)

@@ -26,7 +26,10 @@
 
   // Marks for the part of an axis between two places, as [place, words].
   const ticks = (axis, from, to, most) => {
-    if (axis.ticks) return axis.ticks.filter(([at]) => at >= from && at <= to);
+    if (axis.ticks) {
+      const inside = axis.ticks.filter(([at]) => at >= from && at <= to), step = Math.ceil(inside.length / 12);
+      return inside.filter((_, at) => at % step === 0).map(([at, words]) => [at, words.slice(0, Math.max(7, 80 / inside.length))]);
+    }
     const low = value(axis, from), high = value(axis, to);
     if (axis.log && high / low > 30) {
       const found = [];
@@ -87,7 +90,7 @@
       for (const [at, words] of ticks(axes.y, 1 - (view[1] + view[3]) / PLANE, 1 - view[1] / PLANE, 6)) {
         const y = down((1 - at) * PLANE);
         grid.append(svg("line", { x1: left, x2: left + wide, y1: y, y2: y }));
-        grid.append(svg("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, words.slice(0, 10)));
+        grid.append(svg("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, words.slice(0, axes.y.ticks ? 8 : 10)));
       }
       for (const [at, words] of ticks(axes.x, view[0] / PLANE, (view[0] + view[2]) / PLANE, 7)) {
         const x = across(at * PLANE);

@@ -38,6 +38,8 @@ SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 # Points of all curves of one fragment, 12 bytes each: beyond that, lines are thinned further than to the width of a picture.
 _MOST_POINTS = 320_000
 _FEWEST_BUCKETS = 16
+# More lines than that are drawn thinner, to see through them.
+_MANY = 20
 _ZOOM = "drag to see a part, double-click to see all"
 
 
@@ -57,8 +59,10 @@ def curves_page(charts: Mapping[str, Sequence[Curve]], title: str) -> str:
     return page(title, curves(charts))
 
 
-def _figure(heading: str, picture: str, *more: str) -> str:
-    return "\n".join([f"<h2>{text(heading)}</h2>", '<figure class="gittrack">', picture, *more, "</figure>"])
+def _figure(heading: str, picture: str, *more: str, kind: str = "") -> str:
+    return "\n".join(
+        [f"<h2>{text(heading)}</h2>", f'<figure class="{f"gittrack {kind}".rstrip()}">', picture, *more, "</figure>"]
+    )
 
 
 def _note(words: str) -> str:
@@ -84,7 +88,8 @@ def _curves(name: str, lines: Sequence[Curve], x: str, log: frozenset[str], buck
     else:
         marks = [curve_marks(curve, place, at, buckets) for at, curve in enumerate(lines)]
         picture = chart(name, Axis.of(x, place.x), Axis.of("", place.y), marks, values=True)
-    return _figure(name, picture, f'<ul class="legend">{legend}</ul>')
+    kind = "many" if len(lines) > _MANY else ""
+    return _figure(name, picture, f'<ul class="legend">{legend}</ul>', kind=kind)
 
 
 def scatter(points: Scatter) -> str:
@@ -102,11 +107,17 @@ def scatter(points: Scatter) -> str:
     heading = f"{points.y.name} over {points.x.name}"
     if not marks:
         return _figure(heading, empty(heading, "no run has both"))
+    if points.edge:
+        edge = " ".join(point(*place) for place in points.edge)
+        marks.insert(0, f'<polyline class="edge c1" points="{edge}"/>')
     picture = chart(heading, _axis(points.x), _axis(points.y), marks)
-    return _figure(heading, picture, *([_shades(points.color)] if points.color else []), _note(_ZOOM))
+    more = [_note(f"{len(points.front)} of {len(points.kept())} runs on the front")] if points.front else []
+    return _figure(heading, picture, *([_shades(points.color)] if points.color else []), *more, _note(_ZOOM))
 
 
 def _color(points: Scatter, at: int) -> str | int:
+    if points.front:
+        return 1 if at in points.front else 6
     return 0 if points.color is None else shade(points.color.places[at])
 
 
@@ -120,10 +131,10 @@ def _told(name: str, lanes: Iterable[Lane], at: int) -> list[str]:
 
 def _shades(lane: Lane) -> str:
     """What the colours mean."""
-    if lane.scale is not None:
-        low, high = number(lane.scale.low, 4), number(lane.scale.high, 4)
-    else:
-        low, high = (lane.ticks[0][1], lane.ticks[-1][1]) if lane.ticks else ("", "")
+    if lane.scale is None:
+        words = (f'<li style="--c:{shade(place)}">{text(fit(word, 40))}</li>' for place, word in lane.ticks)
+        return f'<ul class="legend"><li class="name">{text(lane.name)}</li>{"".join(words)}</ul>'
+    low, high = number(lane.scale.low, 4), number(lane.scale.high, 4)
     return (
         f'<p class="shades"><span>{text(lane.name)}</span> <span>{text(low)}</span>'
         f'<i style="--shades:{",".join(SHADES)}"></i><span>{text(high)}</span></p>'
@@ -221,9 +232,9 @@ def parallel(found: Parallel) -> str:
 
 
 def _lane(lane: Lane, x: float, bottom: float, missing: bool, down: Callable[[float | None], float]) -> Iterable[str]:
-    yield f'<g class="lane"><line x1="{x:g}" x2="{x:g}" y1="{_TOP}" y2="{bottom:g}"/>'
-    name = fit(lane.name, 15) + (" (log)" if lane.scale is not None and lane.scale.log else "")
-    yield f'<text class="name" x="{x:g}" y="{_TOP - 22}" text-anchor="middle">{text(name)}</text>'
+    yield f'<g class="lane"><title>{text(lane.name)}</title><line x1="{x:g}" x2="{x:g}" y1="{_TOP}" y2="{bottom:g}"/>'
+    for up, words, kind in zip((_TOP - 30, _TOP - 17), lane.name_lines(), ("above", "name"), strict=True):
+        yield f'<text class="{kind}" x="{x:g}" y="{up}" text-anchor="middle">{text(words)}</text>'
     for place, word in lane.ticks:
         yield f'<text x="{x + 5:g}" y="{down(place) + 4:g}">{text(fit(word, 13))}</text>'
     if missing:

@@ -79,7 +79,10 @@ def curves(charts: Mapping[str, Sequence[Curve]], *, x: str = "step", log: Itera
             if rows and place is not None:
                 handles = axis.get_legend_handles_labels()[0][:_MOST_NAMED]
                 where = {"loc": "upper left", "bbox_to_anchor": (0, -0.16), "borderaxespad": 0}
-                axis.legend(handles=handles, fontsize=8, ncols=beside, frameon=False, **where)
+                title = f"{_MOST_NAMED} of {len(lines)} lines" if len(lines) > _MOST_NAMED else None
+                axis.legend(
+                    handles=handles, title=title, title_fontsize=8, fontsize=8, ncols=beside, frameon=False, **where
+                )
 
     return draw
 
@@ -158,6 +161,9 @@ def scatter(points: Scatter) -> Draw:
 def _dots(axis: Any, points: Scatter, **more: Any) -> None:
     kept = points.kept()
     colors = [COLORS[0] if points.color is None else shade(points.color.places[at]) for at in kept]
+    if points.front:
+        colors = [COLORS[1] if at in points.front else NO_COLOR for at in kept]
+        axis.plot(*zip(*points.edge, strict=True), color=COLORS[1], linestyle="--", linewidth=1)
     axis.scatter([points.x.places[at] for at in kept], [points.y.places[at] for at in kept], c=colors, s=28, **more)
 
 
@@ -242,8 +248,8 @@ def parallel(found: Parallel) -> Draw:
             words = [*one.ticks, *([(below, "missing")] if missing else [])]
             for place, word in words:
                 axis.text(at + 0.03, place, _plain(fit(word, 13)), fontsize=8, va="center", zorder=4)
-        names = [fit(one.name, 18) + ("\n(log)" if one.scale is not None and one.scale.log else "") for one in lanes]
-        axis.set_xticks(range(len(lanes)), list(map(_plain_lines, names)))
+        names = ["\n".join(map(_plain, one.name_lines())) for one in lanes]
+        axis.set_xticks(range(len(lanes)), names)
         axis.set_yticks([])
         axis.set_xlim(-0.1, len(lanes) - 0.6)
         axis.xaxis.tick_top()
@@ -252,10 +258,6 @@ def parallel(found: Parallel) -> Draw:
         _colorbar(figure, axis, lanes[-1])
 
     return draw
-
-
-def _plain_lines(text: str) -> str:
-    return "\n".join(map(_plain, text.split("\n")))
 
 
 def _plain(text: str) -> str:

@@ -137,16 +137,18 @@ def draw_scatter(points: Scatter, *, columns: int, rows: int, paint: Paint | Non
     kept = points.kept()
     if not kept:
         return [heading, "no run has both"]
-    xs, ys = [points.x.places[at] for at in kept], [points.y.places[at] for at in kept]
+    # Of two points in one character the front is drawn last.
+    parts = [[at for at in kept if at not in points.front], list(points.front)]
 
     def signals(figure: Any, marker: Any) -> Iterator[Any]:
-        yield figure.signal(xs, ys, marker=marker(SIGNS[0], COLORS[_NAMES[0]]))
+        for some, sign, color in zip(parts, (SIGNS[0], SIGNS[1]), _NAMES, strict=False):
+            if some:
+                xs, ys = [points.x.places[at] for at in some], [points.y.places[at] for at in some]
+                yield figure.signal(xs, ys, marker=marker(sign, COLORS[color]))
 
-    below = (
-        []
-        if points.color is None
-        else [fit(escape(f"colours of {points.color.name} need --html, --png or --svg"), columns)]
-    )
+    below = [] if points.color is None else [f"colours of {points.color.name} need --html, --png or --svg"]
+    below += [f"{SIGNS[1]} {len(points.front)} of {len(kept)} runs on the front"] if points.front else []
+    below = [fit(escape(line), columns) for line in below]
     high = rows - 1 - len(below)
     ticks = _words(points.x, max(2, columns // 16)), _words(points.y, max(2, rows // 3))
     return [heading, *_plotted(signals, *ticks, columns, high, paint is not None), *below]

@@ -13,6 +13,7 @@ KINDS = {
     "scatter": ("--x", "lr", "--y", "loss", "--color", "model.depth"),
     "box": ("--metric", "loss", "--by", "lr"),
     "contour": ("--metric", "loss", "--x", "lr", "--y", "model.depth"),
+    "pareto": ("loss", "acc", "--min", "loss", "--max", "acc"),
     "parallel": (
         "--metric",
         "loss",
@@ -52,10 +53,12 @@ def test_into_a_page_a_png_and_an_svg(sweep: Desk, tmp_path: Path, kind: str) ->
     assert b"<svg" in svg
 
 
-@pytest.mark.parametrize("kind", ["curves", "scatter", "box"])
+@pytest.mark.parametrize("kind", ["curves", "scatter", "box", "pareto"])
 def test_in_the_terminal(sweep: Desk, kind: str) -> None:
     lines = sweep.out("plot", kind, *KINDS[kind]).splitlines()
-    assert lines[0] == {"curves": "acc", "scatter": "loss over lr", "box": "loss by lr"}[kind]
+    assert (
+        lines[0] == {"curves": "acc", "scatter": "loss over lr", "box": "loss by lr", "pareto": "acc over loss"}[kind]
+    )
     assert len(lines) > 4
 
 
@@ -74,7 +77,7 @@ def test_without_a_run(desk: Desk, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_run(desk: Desk, tmp_path: Path, kind: str) -> None:
-    desk.run("alone", params={"lr": 0.1, "model": {"depth": 2}}, metrics={"loss": [1, 0.5]})
+    desk.run("alone", params={"lr": 0.1, "model": {"depth": 2}}, metrics={"loss": [1, 0.5], "acc": [0, 1]})
     words = ("plot", kind, *KINDS[kind], "--html", str(tmp_path / "it.html"))
     if kind == "contour":
         assert "needs runs at 4 places or more" in desk.error(*words, code=1)
@@ -110,17 +113,14 @@ def test_strange_names(desk: Desk, tmp_path: Path) -> None:
         "scatter": ("--x", f"params.{odd}", "--y", f"metrics.{odd}", "--color", f"params.{odd}"),
         "box": ("--by", odd),
         "contour": ("--x", "x", "--y", "y"),
+        "pareto": (odd, odd),
         "parallel": (),
     }.items():
         page = tmp_path / f"{kind}.html"
         forms = ("--html", str(page), "--png", str(tmp_path / "it.png"), "--svg", str(tmp_path / "it.svg"))
-        if kind != "contour":
-            desk("plot", kind, *words, *forms)
-            assert "</script>a" not in page.read_text(encoding="utf-8")
-            assert "<b>" not in page.read_text(encoding="utf-8")
-        else:
-            # Two of the six have no number.
-            desk("plot", kind, *words, *forms)
+        desk("plot", kind, *words, *forms)
+        assert "</script>a" not in page.read_text(encoding="utf-8")
+        assert "<b>" not in page.read_text(encoding="utf-8")
     for kind in ("curves", "scatter", "box"):
         words = {"curves": (), "scatter": ("--x", "x", "--y", f"metrics.{odd}"), "box": ("--by", odd)}[kind]
         assert "\x1b" not in desk.out("plot", kind, *words)
@@ -199,6 +199,9 @@ def test_over_epochs_and_over_time(desk: Desk, tmp_path: Path) -> None:
     assert "&quot;x&quot;:{&quot;low&quot;:0.0,&quot;high&quot;:1.0" in page.read_text()
     said = desk.error("plot", "curves", "without", "--metric", "loss", "--x", "epoch", code=2)
     assert "log the metric 'epoch' at the same steps" in said
+    both = desk("plot", "curves", "--metric", "loss", "--x", "epoch")
+    assert both.stderr == "1 run without a value for epoch left out\n"
+    assert "without" not in both.stdout
     desk("plot", "curves", "without", "--metric", "loss", "--x", "time", "--html", str(page))
     assert ">seconds since the start<" in page.read_text()
     assert "loss over seconds since the start" in desk.out("plot", "curves", "without", "--x", "time")
@@ -242,7 +245,7 @@ def test_params_of_parallel_coordinates(sweep: Desk, tmp_path: Path, monkeypatch
 
     def lanes(*words: str) -> list[str]:
         sweep("plot", "parallel", "--metric", "loss", *words, "--html", str(page))
-        return re.findall(r'<text class="name"[^>]*>([^<]*)<', page.read_text())
+        return re.findall(r'<g class="lane"><title>([^<]*)<', page.read_text())
 
     assert lanes() == ["lr", "model.depth", "loss"], "a seed tells repeats apart and nothing else"
     assert lanes("--param", "seed", "--param", "lr") == ["seed", "lr", "loss"]
@@ -262,3 +265,25 @@ def test_more_boxes_than_anybody_looks_at(sweep: Desk, monkeypatch: pytest.Monke
 def test_a_file_that_cannot_be_written(sweep: Desk, tmp_path: Path) -> None:
     words = ("plot", "curves", "--html", str(tmp_path / "no" / "x.html"))
     assert "No such file or directory" in sweep.error(*words, code=1)
+
+
+def test_the_front(sweep: Desk) -> None:
+    text = sweep.out("plot", "pareto", "loss", "acc", "--min", "metrics.loss", "--max", "acc")
+    # The deepest net at the highest rate is best by its loss, with seed 1, and by its accuracy with seed 2.
+    assert text.splitlines()[-1] == "▲ 2 of 8 runs on the front"
+    assert "nothing says whether 'loss' is better" in sweep.error("plot", "pareto", "loss", "acc", code=2)
+    sweep.repo.git("config", "gittrack.metrics.goals", "{acc: max, loss: min}")
+    assert sweep.out("plot", "pareto", "loss", "acc") == text
+    assert "1 of 8" in sweep.out("plot", "pareto", "loss", "acc", "--min", "acc")
+    assert "has a metric 'los'" in sweep.error("plot", "pareto", "loss", "los", code=2)
+
+
+def test_params_that_are_too_many_for_a_table(desk: Desk) -> None:
+    for at in range(3):
+        desk.run(
+            f"run-{at}",
+            params={f"a.param.with.a.long.key.{key}": key * at for key in range(300)},
+            metrics={"loss": [at]},
+        )
+    lines = desk.out("plot", "scatter", "--x", "a.param.with.a.long.key.299", "--y", "loss").splitlines()
+    assert sum(line.count("●") for line in lines) == 3

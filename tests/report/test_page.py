@@ -185,7 +185,7 @@ def test_curves_in_a_browser(tmp_path: Path) -> None:
         """
         const chart = all("svg.chart")[0], tip = all(".tip")[0], plane = all("svg.plane")[0];
         const words = () => all(".grid text").map((one) => one.textContent);
-        const whole = 674, left = 72, top = 14, high = 278;
+        const [left, top, whole, high] = JSON.parse(chart.dataset.axes).plot;
         at(chart, "pointermove", left + whole * .25, top + high * (1 - (.25 + .03) / 1.06));
         said.hover = tip.textContent;
         all(".legend button")[0].click();
