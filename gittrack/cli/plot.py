@@ -175,6 +175,8 @@ def curves(
     """
     runs = _chosen(app, words, experiment, filter)
     keys = _keys(app, [run.state for run in runs], metrics)
+    if across == "epoch" and not metrics:
+        keys = [key for key in keys if key != "epoch"] or keys
     groups = [[run] for run in runs] if alone else app.project.group_repeats(runs)
     lines = {run.id: _lines(run, keys, across) for run in runs}
     if not any(lines.values()):

@@ -1,7 +1,7 @@
 """Pictures as HTML that needs nothing else: each function returns a fragment, and `page` puts fragments into one file.
 
-A page that is made elsewhere takes `STYLE` and `SCRIPT` once, the script behind the last fragment. Without the script the pictures
-are the same and stand still.
+A page that is made elsewhere takes `STYLE`, which styles nothing else, and `SCRIPT` once, the script behind the last fragment; for dark
+screens it says `color-scheme: light dark`. Without the script the pictures are the same and stand still.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ from gittrack.report.text import fit
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 
+_PAGE_STYLE = """\
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 820px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere; }
+h2 { font-size: 1rem; margin: 2rem 0 .3rem; overflow-wrap: anywhere; }
+"""
+
 # Points of all curves of one fragment, 12 bytes each: beyond that, lines are thinned further than to the width of a picture.
 _MOST_POINTS = 320_000
 _FEWEST_BUCKETS = 16
@@ -49,7 +56,7 @@ def page(title: str, *fragments: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>\n{STYLE}</style></head>\n"
+        f"<title>{text(title)}</title>\n<style>\n{_PAGE_STYLE}{STYLE}</style></head>\n"
         f"<body>\n<h1>{text(title)}</h1>\n{body}\n<script>\n{SCRIPT}</script>\n</body></html>\n"
     )
 

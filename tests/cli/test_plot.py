@@ -202,6 +202,7 @@ def test_over_epochs_and_over_time(desk: Desk, tmp_path: Path) -> None:
     both = desk("plot", "curves", "--metric", "loss", "--x", "epoch")
     assert both.stderr == "1 run without a value for epoch left out\n"
     assert "without" not in both.stdout
+    assert "epoch over epoch" not in desk.out("plot", "curves", "with", "--x", "epoch")
     desk("plot", "curves", "without", "--metric", "loss", "--x", "time", "--html", str(page))
     assert ">seconds since the start<" in page.read_text()
     assert "loss over seconds since the start" in desk.out("plot", "curves", "without", "--x", "time")

@@ -79,6 +79,12 @@ def test_a_page_of_curves() -> None:
     assert whole.count(page.STYLE) == whole.count(page.SCRIPT) == 1
 
 
+def test_a_page_made_elsewhere_keeps_its_own_style() -> None:
+    selectors = re.findall(r"^([^{}\n]+)\{", page.STYLE, flags=re.MULTILINE)
+    assert len(selectors) > 20
+    assert {one.split()[0].split(".")[1] for one in selectors if not one.startswith("@media")} == {"gittrack"}
+
+
 def test_a_gap_is_left_and_a_point_between_gaps_is_a_dot() -> None:
     (chart,) = svgs(page.curves({"loss": [LINE]}))
     lines = [(one.get("class"), one.get("points")) for one in chart.iter(f"{SVG}polyline")]
