@@ -19,14 +19,20 @@ from gittrack.report.text import escape
 from gittrack.review.review import Review, Section, review
 
 if TYPE_CHECKING:
+    from gittrack.report.lanes import Parallel
     from gittrack.review.curves import Curves
     from gittrack.review.hosts import Host
     from gittrack.review.sides import Side
 
 
+# What a page has room for.
+_PAGE_CURVES, _PAGE_RUNS, _PAGE_LANES = 10, 200, 12
+
+
 @click.command(short_help="what a change did to the metrics")
 @click.argument("span", metavar="[BASE..HEAD]", required=False)
 @click.option("-e", "--experiment", metavar="EXP", help="Only this experiment.")
+@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write a page that needs nothing else.")
 @click.option(
     "--images", metavar="DIR", type=click.Path(file_okay=False), help="Draw the learning curves into PNGs there."
 )
@@ -41,6 +47,7 @@ def report(
     app: App,
     span: str | None,
     experiment: str | None,
+    html: str | None,
     images: str | None,
     images_url: str | None,
     gate: bool,
@@ -66,11 +73,13 @@ def report(
         raise
     curves = _curves(app, found) if form == "md" or comment or images else {}
     pictures = {} if images is None else _draw(curves, Path(images), images_url or images)
+    if html is not None:
+        _write_page(app, found, Path(html))
     if form == "json":
         app.console.json(found.to_json())
     elif form == "md":
         app.console.write(_markdown(found, curves, pictures, key))
-    else:
+    elif html is None or comment:
         app.console.lines(_text(app, found))
     refused = f"the gate says no: {'; '.join(found.refused)}" if found.refused else ""
     if host is not None:
@@ -103,6 +112,32 @@ def _draw(curves: Mapping[str, Sequence[Curves]], folder: Path, address: str) ->
             curves_picture({one.key: one.chart() for one in several}, folder / name)
             found[experiment] = f"{address.rstrip('/')}/{name}"
     return found
+
+
+def _write_page(app: App, found: Review, path: Path) -> None:
+    from gittrack.review.curves import curves
+    from gittrack.review.page import Pictures, as_page
+
+    pictures = {
+        one.pair.experiment: Pictures(
+            curves(app.project, one, metrics=_PAGE_CURVES, repeats=_PAGE_RUNS), _parallel(app, one)
+        )
+        for one in found.sections
+    }
+    path.write_text(as_page(found, pictures), encoding="utf-8", errors="replace")
+
+
+def _parallel(app: App, section: Section) -> Parallel | None:
+    """The newest runs of the experiment by their params and the first metric that counts; None where no param varies."""
+    from gittrack.report.keys import Key, varying
+    from gittrack.report.lanes import parallel
+
+    runs = app.project.runs("status = finished", experiment=section.pair.experiment, limit=_PAGE_RUNS)
+    states = [run.state for run in runs]
+    params = varying(states)[:_PAGE_LANES]
+    if not params or not section.metrics:
+        return None
+    return parallel(states, [Key("params", name) for name in params], Key("metrics", section.metrics[0].key))
 
 
 # --- to a host

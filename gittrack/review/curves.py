@@ -53,22 +53,22 @@ class CommonCurve:
     counts: tuple[int, int]
 
 
-def curves(project: Project, section: Section) -> list[Curves]:
-    """The curves of what gates or has a goal, else of the first metrics; of at most ten repeats a side, read from git."""
+def curves(project: Project, section: Section, *, metrics: int = _CURVES, repeats: int = _REPEATS) -> list[Curves]:
+    """The curves of what gates or has a goal, else of the first metrics; of so many repeats a side at most, read from git."""
     wanted = [row.key for row in section.metrics if row.goal is not None] or [row.key for row in section.metrics]
-    wanted = wanted[:_CURVES]
+    wanted = wanted[:metrics]
     try:
-        a = {} if section.pair.a is None else _lines(project, section.pair.a, wanted)
-        b = _lines(project, section.pair.b, wanted)
+        a = {} if section.pair.a is None else _lines(project, section.pair.a, wanted, repeats)
+        b = _lines(project, section.pair.b, wanted, repeats)
     except GittrackError:
         # A history that is not in this clone is no reason for a report without the rest.
         return []
     return [Curves(key, tuple(a.get(key, ())), tuple(b[key])) for key in wanted if key in b]
 
 
-def _lines(project: Project, side: Side, keys: Sequence[str]) -> dict[str, list[Series]]:
+def _lines(project: Project, side: Side, keys: Sequence[str], repeats: int) -> dict[str, list[Series]]:
     found: dict[str, list[Series]] = {}
-    for state in side.runs[:_REPEATS]:
+    for state in side.runs[:repeats]:
         run = side.run if state.id == side.run.id else Run(project.repo, state, project.depot)
         for key, history in run.histories(keys).items():
             line = _finite(series(run.name, history))

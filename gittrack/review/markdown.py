@@ -133,7 +133,7 @@ def _section(section: Section, several: bool, curves: Sequence[Curves]) -> Itera
     charts = [text for curve in curves if (at := common(curve)) and (text := "\n".join(_chart(at)))]
     if charts:
         yield from _details("Learning curves", "\n\n".join(charts).split("\n"))
-    yield from _details("Run it again", list(_again(b)))
+    yield from _details("Run it again", _again(b))
 
 
 def _side(side: Side) -> str:
@@ -209,18 +209,23 @@ def _details(title: str, lines: Sequence[str]) -> Iterator[str]:
     yield from (f"<details><summary>{title}</summary>", "", *lines, "", "</details>", "")
 
 
-def _again(side: Side) -> Iterator[str]:
+def again(side: Side) -> tuple[str, str]:
+    """The commands that run it again, each in one line, whatever a word of them holds."""
     run = side.run
-    words = ["gittrack", "run", "-e", run.experiment, "--"]
-    # One line, whatever a word holds; a fence that a command could close would be none.
-    command = escape(" ".join(map(shlex.quote, words)) + f" {run.command}")
-    fence = "`" * max(3, 1 + max((len(found) for found in re.findall("`+", command)), default=0))
-    yield from (
-        f"{fence}sh",
-        f"gittrack fetch && gittrack checkout {run.id[:8]} --worktree ../{run.id[:8]} && cd ../{run.id[:8]}",
-        command,
-        fence,
+    words = " ".join(map(shlex.quote, ("gittrack", "run", "-e", run.experiment, "--")))
+    place = f"../{run.id[:8]}"
+    return (
+        f"gittrack fetch && gittrack checkout {run.id[:8]} --worktree {place} && cd {place}",
+        escape(f"{words} {run.command}"),
     )
+
+
+def _again(side: Side) -> list[str]:
+    lines = again(side)
+    # A fence that a command could close would be none.
+    longest = max((len(found) for line in lines for found in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}sh", *lines, fence]
 
 
 def _changed_code(review: Review) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -397,3 +400,69 @@ def test_in_a_bare_repository(desk: Desk, tmp_path: Path) -> None:
     better(desk)
     desk.repo.git("clone", "--quiet", "--mirror", str(desk.repo.path), str(tmp_path / "host.git"))
     assert "**improved**" in desk.out("-C", str(tmp_path / "host.git"), "report", "main..idea", "--md")
+
+
+class Page(HTMLParser):
+    """The elements of a page, their attributes, and what stands in them as text and as script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.said = ""
+        self.script = ""
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._open.append(tag)
+        self.addresses += [str(value) for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] in ("script", "style"):
+            self.script += data
+        else:
+            self.said += data
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_pages(desk: Desk, tmp_path: Path, scene: str) -> None:
+    """One file that needs nothing else and in which no name is more than text; Chromium shows it, where there is one."""
+    SCENES[scene](desk)
+    path = tmp_path / "report.html"
+    assert desk.out("report", "--html", str(path)) == ""
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.addresses == []
+    assert page.tags.count("script") == 1
+    assert not {"img", "b", "i", "iframe", "link", "a"} & set(page.tags) - ({"i"} if "shades" in text else set())
+    assert "nan" not in page.script.lower().replace("isnan", "")
+    plain = desk.json("report")
+    if plain["verdict"] != "new":
+        assert plain["experiments"][0]["metrics"][0]["reason"] in page.said
+    if scene == "hostile":
+        for name in (HOSTILE, "old|`a`<i>2", "<script>alert(0.1)</script>\\n`|` @all", "a|b`c` <img src=x>.txt"):
+            assert name in page.said
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return
+    words = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
+    done = subprocess.run(
+        [*words, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()], capture_output=True, text=True, check=True
+    )
+    assert plain["head"][:8] in Page(done.stdout).said
+    assert "Uncaught" not in done.stderr
+
+
+def test_a_page_beside_another_form(desk: Desk, tmp_path: Path) -> None:
+    better(desk)
+    assert json.loads(desk.out("report", "--json", "--html", str(tmp_path / "x.html")))["verdict"] == "improved"
+    assert (tmp_path / "x.html").exists()
+    said = desk("report", "--html", str(tmp_path / "no" / "x.html"), code=1).stderr
+    assert "no/x.html" in said
