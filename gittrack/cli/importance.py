@@ -71,6 +71,8 @@ def importance(
 
         evaluate = evaluator(method, plan.varied, values, "max" if way == "max" else "min")
         shares = importances(evaluate, [one.key for one in plan.varied], len(states), resamples=resamples)
+        if not any(one.share for one in shares):
+            said.insert(0, f"{method} sees no difference in these runs")
     kinds = {one.key: one.kind for one in plan.varied}
     if form == "json":
         app.console.json(

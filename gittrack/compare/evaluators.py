@@ -26,6 +26,7 @@ def evaluator(method: str, varied: Sequence[Varied], values: Sequence[float], go
         import optuna
     except ImportError:
         raise MissingExtra("importance needs optuna: pip install 'gittrack[importance]'") from None
+    values = _scaled(values)
     distributions = {one.key: _distribution(optuna.distributions, one) for one in varied}
     columns = {one.key: [int(value) for value in one.values] if one.kind == "choice" else one.values for one in varied}
 
@@ -48,6 +49,8 @@ def evaluator(method: str, varied: Sequence[Varied], values: Sequence[float], go
                 study.add_trials(trials)
                 # Never the names of the params: of those, if not sorted, MDI mixes up which is which.
                 return dict(_made(optuna.importance, method, len(rows)).evaluate(study))
+        except RuntimeError:
+            return {}  # fANOVA, where its forests see no difference at all
         except ImportError:
             raise MissingExtra(
                 f"--method {method} needs scikit-learn: pip install scikit-learn; ped-anova does without it"
@@ -56,6 +59,14 @@ def evaluator(method: str, varied: Sequence[Varied], values: Sequence[float], go
             optuna.logging.set_verbosity(verbosity)
 
     return evaluate
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    """From 0 to 1: no evaluator cares for the scale, but forests fail beyond what has a square."""
+    size = max(map(abs, values)) or 1.0
+    near = [value / size for value in values]
+    low, high = min(near), max(near)
+    return [(value - low) / ((high - low) or 1.0) for value in near]
 
 
 def _distribution(distributions: Any, one: Varied) -> Any:

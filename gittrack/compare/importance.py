@@ -22,6 +22,7 @@ Rows = Sequence[int]
 Evaluate = Callable[[Rows, Rows], Mapping[str, float]]
 
 _LOG_FROM = 100.0  # from this ratio of the largest to the smallest on, numbers count by their logarithm
+_LARGEST = 1e30  # beyond what forests take; then the order of numbers has to do
 _MOST_CHOICES = 20
 _PER_PARAM = 10
 _TOO_ALIKE = 0.95
@@ -87,7 +88,7 @@ def _varied(key: str, column: Sequence[Any]) -> Varied | None:
         low, high = min(numbers), max(numbers)
         if low == high:
             return None
-        if not math.isfinite(high - low):
+        if max(abs(low), abs(high)) > _LARGEST:
             return Varied(key, "number", tuple(_ranks(numbers)))
         return Varied(key, "log" if low > 0 and high / low >= _LOG_FROM else "number", numbers)
     if distinct > _MOST_CHOICES or distinct == len(column) > 2:

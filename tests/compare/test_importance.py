@@ -50,6 +50,13 @@ def test_resamples_and_shuffles_tell_what_chance_does() -> None:
     assert noise == ask(params, [dice.random() for _ in params], "ped-anova", 40)
 
 
+@pytest.mark.parametrize("method", ["ped-anova", "fanova", "mdi"])
+def test_numbers_at_the_ends_of_what_there_is(method: str) -> None:
+    params = [{"a": 1e-320 if at % 2 else 1e308, "b": 1e29 * at, "c": 10**400 if at % 3 else -1} for at in range(12)]
+    for values in ([1e-320 * (at % 2) for at in range(12)], [1.7e308 * (-1) ** at for at in range(12)]):
+        assert {one.key for one in ask(params, values, method)} == {"a", "b", "c"}
+
+
 def test_kinds_are_told_from_the_values() -> None:
     params = [
         {
