@@ -274,12 +274,12 @@ def _read_grounds(repository: Repository, runs: Sequence[RunState]) -> Iterator[
     known: dict[bytes, str] = {}
     for name, kind, content in repository.read_objects(dict.fromkeys(one for _, one in entries if one)):
         if kind == "blob":
-            environments[name] = _short(_parts(content, repeats._MADE_WITH), _made_with, known)
+            environments[name] = _short(_parts(content, repeats.MADE_WITH), _made_with, known)
     records = repository.read_objects(record or repository.zero for record, _ in entries)
     known = {}
     for run, (_, environment), (_, kind, record) in zip(runs, entries, records, strict=True):
         code = trees.get(run.code_commit or "")
-        data = _short(_parts(record, ("inputs",)), repeats._inputs, known) if kind == "blob" else _UNREADABLE
+        data = _short(_parts(record, ("inputs",)), repeats.inputs_of, known) if kind == "blob" else _UNREADABLE
         made = environments.get(environment, _UNREADABLE)
         if _UNREADABLE in (data, made):
             # What cannot be read is like nothing else.
@@ -329,4 +329,4 @@ def _made_with(environment: bytes) -> Any:
     from gittrack.ledger.files import from_yaml
 
     plain = from_yaml(environment, "environment.yaml")
-    return {key: plain.get(key) for key in repeats._MADE_WITH} if isinstance(plain, dict) else None
+    return {key: plain.get(key) for key in repeats.MADE_WITH} if isinstance(plain, dict) else None

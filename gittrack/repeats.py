@@ -29,7 +29,7 @@ _FOLD = "fold"
 _NOTHING = "0" * 40
 # Of an environment what may make a number differ; which machine it was, and which seeds, is another matter.
 _Label = tuple[tuple[str, str], ...]
-_MADE_WITH = ("python", "packages", "editable", "vcs", "lock_files", "container", "conda")
+MADE_WITH = ("python", "packages", "editable", "vcs", "lock_files", "container", "conda")
 
 
 def find_repeats(
@@ -149,7 +149,7 @@ def _grounds(repository: Repository, runs: Sequence[RunState]) -> Iterator[tuple
                 raise CorruptRecord(f"run {run.id[:8]} has no record of what it was made with")
             if environment not in known:
                 known[environment] = _made_with(environment)
-            yield code, _inputs(record), known[environment]
+            yield code, inputs_of(record), known[environment]
         except CorruptRecord:
             # What cannot be read is like nothing else.
             yield run.id, None, None
@@ -159,10 +159,10 @@ def _made_with(environment: bytes) -> dict[str, Any]:
     plain = from_yaml(environment, "environment.yaml")
     if not isinstance(plain, dict):
         raise CorruptRecord("environment.yaml is no mapping")
-    return {key: plain.get(key) for key in _MADE_WITH}
+    return {key: plain.get(key) for key in MADE_WITH}
 
 
-def _inputs(record: bytes) -> dict[str, Any]:
+def inputs_of(record: bytes) -> dict[str, Any]:
     """Data by path; a record that names none is not read any further."""
     if b"\ninputs:" not in record:
         return {}

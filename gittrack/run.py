@@ -18,6 +18,8 @@ from gittrack.git.repository import Repository
 from gittrack.ledger import layout
 from gittrack.ledger.read import (
     environment_of,
+    histories_in,
+    history_files,
     read_ahead,
     read_chain,
     read_environment,
@@ -316,6 +318,25 @@ def look_ahead(*runs: Run) -> None:
     for commit, files in read_ahead(runs[0]._repository, list(commits)).items():
         if all(one is not None for one in files.values()):
             commits[commit]._files = files
+
+
+def histories_of(runs: Sequence[Run], keys: Sequence[str]) -> dict[str, dict[str, History]]:
+    """The histories of several runs by their ids, as `Run.histories` gives them, with two processes for all of them."""
+    look_ahead(*(run for run in runs if "record" not in run.__dict__))
+    files = {
+        str(run.commit): (run, paths)
+        for run in runs
+        if run.commit is not None and (paths := history_files(run.record, keys)) is not None
+    }
+    read = read_ahead(runs[0]._repository, {commit: paths for commit, (_, paths) in files.items()}) if files else {}
+    found = {}
+    for run in runs:
+        there = read.get(str(run.commit))
+        if there is None or any(one is None for one in there.values()):
+            found[run.id] = run.histories(keys)
+        else:
+            found[run.id] = histories_in(run.record, keys, there, str(run.commit))
+    return found
 
 
 class Runs(Sequence[Run]):

@@ -178,7 +178,10 @@ def curves(
     if across == "epoch" and not metrics:
         keys = [key for key in keys if key != "epoch"] or keys
     groups = [[run] for run in runs] if alone else app.project.group_repeats(runs)
-    lines = {run.id: _lines(run, keys, across) for run in runs}
+    from gittrack.run import histories_of
+
+    histories = histories_of(runs, [*keys, "epoch"] if across == "epoch" else keys)
+    lines = {run.id: _lines(run, keys, histories[run.id], across) for run in runs}
     if not any(lines.values()):
         raise UsageError(
             "no point has an epoch: log the metric 'epoch' at the same steps, or leave --x epoch out"
@@ -244,10 +247,9 @@ def _charts(
     return charts
 
 
-def _lines(run: Run, keys: Sequence[str], across: str) -> dict[str, Series]:
+def _lines(run: Run, keys: Sequence[str], histories: dict[str, History], across: str) -> dict[str, Series]:
     from gittrack.report.series import series
 
-    histories = run.histories([*keys, "epoch"] if across == "epoch" else keys)
     found = {key: series(run.name, one, across=_places(run, one, histories, across)) for key, one in histories.items()}
     return {key: line for key, line in found.items() if key in keys and line.xs}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -224,22 +225,26 @@ def to_tsv(history: History) -> bytes:
 
 
 def from_tsv(data: bytes, key: str) -> History:
-    history = History(key)
     try:
-        header, *rows = data.decode("ascii").splitlines()
+        header, _, body = data.decode("ascii").partition("\n")
         names = header.split("\t")
         if names[:3] != ["step", "value", "time"]:
             raise ValueError(f"unexpected columns {header!r}")
-        for row in rows:
-            fields = row.split("\t")
-            history.steps.append(int(fields[0]))
-            history.values.append(float(fields[1]))
-            history.times.append(float(fields[2]))
-            if len(names) > 3:
-                history.attempts.append(int(fields[3]))
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        # Column by column: a report reads a million points.
+        cells = body.removesuffix("\n").replace("\n", "\t").split("\t") if body else []
+        if len(cells) != len(names) * (body.count("\n") + (not body.endswith("\n") and bool(body))):
+            raise ValueError("a line has other columns than the first")
+        columns = [cells[at :: len(names)] for at in range(len(names))]
+        attempts = array("i", map(int, columns[3])) if len(names) > 3 else array("i")
+        return History(
+            key,
+            array("q", map(int, columns[0])),
+            array("d", map(float, columns[1])),
+            array("d", map(float, columns[2])),
+            attempts,
+        )
+    except (ValueError, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the history of {key!r} cannot be read ({error}); run 'gittrack fsck'") from None
-    return history
 
 
 def to_parquet(histories: Mapping[str, History]) -> bytes:

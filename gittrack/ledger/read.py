@@ -361,10 +361,14 @@ def read_record(repository: Repository, run: RunState | str) -> RunRecord:
     return record_of(commit, read_files(repository, commit, _RECORD))
 
 
-def read_ahead(repository: Repository, commits: Sequence[str]) -> dict[str, dict[str, bytes | None]]:
-    """The files of several run commits that `record_of` and `environment_of` take, by commit, all in one process."""
-    names = [f"{commit}:{layout.FOLDER}/{path}" for commit in commits for path in (*_RECORD, layout.ENVIRONMENT)]
-    found: dict[str, dict[str, bytes | None]] = {commit: {} for commit in commits}
+def read_ahead(
+    repository: Repository, wanted: Mapping[str, Sequence[str]] | Sequence[str]
+) -> dict[str, dict[str, bytes | None]]:
+    """Files of several run commits, by commit, all in one process; of commits alone what `record_of` and `environment_of` take."""
+    if not isinstance(wanted, Mapping):
+        wanted = dict.fromkeys(wanted, (*_RECORD, layout.ENVIRONMENT))
+    names = [f"{commit}:{layout.FOLDER}/{path}" for commit, paths in wanted.items() for path in paths]
+    found: dict[str, dict[str, bytes | None]] = {commit: {} for commit in wanted}
     for name, kind, data in repository.read_objects(names):
         commit, _, path = name.partition(":")
         found[commit][path.removeprefix(f"{layout.FOLDER}/")] = data if kind == "blob" else None
@@ -409,18 +413,27 @@ def read_histories(
     fetch: Fetch = _from_git_alone,
 ) -> dict[str, History]:
     """The full histories of all metrics, or of those named; `fetch` is asked for one that is too large for git."""
-    wanted = [key for key in (record.summary if keys is None else keys) if key in record.summary]
-    if sum(one.count for one in record.summary.values()) > layout.LARGE_HISTORY:
+    paths = history_files(record, keys)
+    if paths is None:
         pointer = record.large.get(layout.HISTORY)
         whole = read_file(repository, commit, layout.HISTORY) if pointer is None else fetch(pointer)
-        return from_parquet(whole, wanted)
-    files = read_files(
-        repository,
-        commit,
-        [layout.plot_path(key) for key in wanted if record.summary[key].count > 1],
-    )
+        return from_parquet(whole, _known(record, keys))
+    return histories_in(record, keys, read_files(repository, commit, paths), commit)
+
+
+def history_files(record: RunRecord, keys: Iterable[str] | None) -> list[str] | None:
+    """The files of a run's folder that hold the histories of these metrics; None where one file holds those of all."""
+    if sum(one.count for one in record.summary.values()) > layout.LARGE_HISTORY:
+        return None
+    return [layout.plot_path(key) for key in _known(record, keys) if record.summary[key].count > 1]
+
+
+def histories_in(
+    record: RunRecord, keys: Iterable[str] | None, files: Mapping[str, bytes | None], commit: str
+) -> dict[str, History]:
+    """What those files hold, and the metrics of one point, which have none; raises CorruptRecord."""
     histories = {}
-    for key in wanted:
+    for key in _known(record, keys):
         one = record.summary[key]
         if one.count == 1:
             history = History(key)
@@ -434,6 +447,10 @@ def read_histories(
             history = from_tsv(data, key)
         histories[key] = history
     return histories
+
+
+def _known(record: RunRecord, keys: Iterable[str] | None) -> list[str]:
+    return [key for key in (record.summary if keys is None else keys) if key in record.summary]
 
 
 def _commit(run: RunState | str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gittrack.errors import GittrackError
 from gittrack.report.series import Curve, Series, series
 from gittrack.report.smooth import mean_of
-from gittrack.run import Run
+from gittrack.run import Run, histories_of
 from gittrack.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -68,16 +68,21 @@ def curves(project: Project, section: Section, *, metrics: int = _CURVES, repeat
 
 def _lines(project: Project, side: Side, keys: Sequence[str], repeats: int) -> dict[str, list[Series]]:
     found: dict[str, list[Series]] = {}
-    for state in side.runs[:repeats]:
-        run = side.run if state.id == side.run.id else Run(project.repo, state, project.depot)
-        for key, history in run.histories(keys).items():
+    runs = [
+        side.run if state.id == side.run.id else Run(project.repo, state, project.depot)
+        for state in side.runs[:repeats]
+    ]
+    for run, histories in zip(runs, histories_of(runs, keys).values(), strict=True):
+        for key, history in histories.items():
             line = _finite(series(run.name, history))
-            if len(set(line.xs)) > 1:
+            if line.xs and line.xs[0] < line.xs[-1]:
                 found.setdefault(key, []).append(line)
     return found
 
 
 def _finite(line: Series) -> Series:
+    if all(map(math.isfinite, line.ys)):
+        return line
     kept = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if math.isfinite(y)]
     return Series(line.label, tuple(x for x, _ in kept), tuple(y for _, y in kept))
 
