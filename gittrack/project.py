@@ -387,7 +387,7 @@ class Project:
             return [run.state]
         seeds = self.settings.params.seed_like
         candidates = self._current().select(narrow(run.state, seeds), experiment=run.experiment, limit=_MOST_REPEATS)
-        return find_repeats(self.repo, run.state, candidates, seeds)
+        return find_repeats(self.repo, self._current(), run.state, candidates, seeds)
 
     def groups(
         self,

@@ -5,35 +5,30 @@ What tells them apart are params like a seed or the number of a fold (`params.se
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gittrack.compare.align import same
 from gittrack.compare.verdict import Repeats
 from gittrack.domain.run import RunState, Status
-from gittrack.errors import CorruptRecord
 from gittrack.git.repository import Repository
-from gittrack.ledger import layout
-from gittrack.ledger.files import from_yaml
+from gittrack.grounds import find_grounds
 
 if TYPE_CHECKING:
     from gittrack.index.filter import Filter
+    from gittrack.index.index import Index
 
 # Params that the index is asked for; more would hardly leave fewer runs.
 _ASKED = 12
 # The index keeps no larger integers; a NaN is not below it either.
 _ASKABLE = 2**63 - 1
 _FOLD = "fold"
-# The name of no object.
-_NOTHING = "0" * 40
-# Of an environment what may make a number differ; which machine it was, and which seeds, is another matter.
 _Label = tuple[tuple[str, str], ...]
-MADE_WITH = ("python", "packages", "editable", "vcs", "lock_files", "container", "conda")
 
 
 def find_repeats(
-    repository: Repository, of: RunState, candidates: Iterable[RunState], seed_like: Collection[str]
+    repository: Repository, index: Index, of: RunState, candidates: Iterable[RunState], seed_like: Collection[str]
 ) -> list[RunState]:
     """The run itself and its finished repeats, one for each seed, in the order in which they started.
 
@@ -49,8 +44,8 @@ def find_repeats(
     ]
     if not alike:
         return [of]
-    (ours, *theirs) = _grounds(repository, [of, *alike])
-    found = [one for one, ground in zip(alike, theirs, strict=True) if ground == ours]
+    grounds = find_grounds(repository, index, [of, *alike])
+    found = [one for one in alike if grounds[one.id] == grounds[of.id]]
     return distinct([of, *found], seed_like, of)
 
 
@@ -121,54 +116,3 @@ def _labels(run: RunState, seed_like: Collection[str]) -> tuple[_Label, _Label]:
 def _exact(value: Any) -> str:
     """1 and 1.0 are one seed."""
     return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-def _grounds(repository: Repository, runs: Sequence[RunState]) -> Iterator[tuple[Any, ...]]:
-    """Of each run the tree of its code, the data that it read, and what it was made with; one process asks git for all of it.
-
-    Equal bytes are read once: repeats mostly have the same environment, and a file of it takes 10 ms to understand.
-    """
-    names = [
-        name
-        for run in runs
-        for name in (
-            f"{run.code_commit or _NOTHING}^{{tree}}",
-            f"{run.commit}:{layout.FOLDER}/{layout.RUN}",
-            f"{run.commit}:{layout.FOLDER}/{layout.ENVIRONMENT}",
-        )
-    ]
-    answers = repository.read_objects(names)
-    known: dict[bytes, Any] = {}
-    for run, (_, tree_kind, tree) in zip(runs, answers, strict=False):
-        _, record_kind, record = next(answers)
-        _, environment_kind, environment = next(answers)
-        # A commit that this clone lacks is known by its name alone; a run without one is like no other.
-        code = tree if tree_kind == "tree" else run.code_commit or run.id
-        try:
-            if record_kind != "blob" or environment_kind != "blob":
-                raise CorruptRecord(f"run {run.id[:8]} has no record of what it was made with")
-            if environment not in known:
-                known[environment] = _made_with(environment)
-            yield code, inputs_of(record), known[environment]
-        except CorruptRecord:
-            # What cannot be read is like nothing else.
-            yield run.id, None, None
-
-
-def _made_with(environment: bytes) -> dict[str, Any]:
-    plain = from_yaml(environment, "environment.yaml")
-    if not isinstance(plain, dict):
-        raise CorruptRecord("environment.yaml is no mapping")
-    return {key: plain.get(key) for key in MADE_WITH}
-
-
-def inputs_of(record: bytes) -> dict[str, Any]:
-    """Data by path; a record that names none is not read any further."""
-    if b"\ninputs:" not in record:
-        return {}
-    plain = from_yaml(record, "run.yaml")
-    inputs = plain.get("inputs") or () if isinstance(plain, dict) else ()
-    if not isinstance(inputs, list | tuple) or not all(isinstance(one, dict) for one in inputs):
-        raise CorruptRecord("inputs of run.yaml are no list of mappings")
-    rest = ({key: value for key, value in one.items() if key != "path"} for one in inputs)
-    return {str(one.get("path", "?")): left.get("md5") or left for one, left in zip(inputs, rest, strict=True)}

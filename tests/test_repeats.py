@@ -8,6 +8,7 @@ import pytest
 
 from gittrack.compare.verdict import Repeats
 from gittrack.git.repository import Repository
+from gittrack.index.index import Index
 from gittrack.project import Project
 from gittrack.repeats import find_repeats, samples
 from gittrack.run import Run
@@ -127,7 +128,7 @@ def test_a_damaged_record_is_like_nothing_else(repo: Repo, inputs: str) -> None:
         _with_file(repo, one.commit, ".gittrack/run.yaml", f"x: 1\ninputs: {inputs}\n") for one in (first, second)
     ]
     states = [replace(one.state, commit=commit) for one, commit in zip((first, second), broken, strict=True)]
-    assert find_repeats(Repository.discover(repo.path), states[0], states, ("seed",)) == [states[0]]
+    assert find_repeats(*opened(repo), states[0], states, ("seed",)) == [states[0]]
 
 
 def test_a_run_without_its_environment_is_like_nothing_else(repo: Repo) -> None:
@@ -135,7 +136,7 @@ def test_a_run_without_its_environment_is_like_nothing_else(repo: Repo) -> None:
     states = [
         replace(one.state, commit=_with_file(repo, one.commit, ".gittrack/environment.yaml", None)) for one in runs
     ]
-    assert find_repeats(Repository.discover(repo.path), states[0], states, ("seed",)) == [states[0]]
+    assert find_repeats(*opened(repo), states[0], states, ("seed",)) == [states[0]]
 
 
 def test_runs_fall_into_groups_of_repeats(repo: Repo) -> None:
@@ -162,6 +163,11 @@ def test_params_that_are_no_numbers_group_too(repo: Repo) -> None:
     odd = [run(repo, seed=seed, loss=float("nan"), flags=["a", 1], text="🦦|`") for seed in (1, 2)]
     groups = Project.open(repo.path).group_repeats(odd)
     assert [[one.id for one in group] for group in groups] == [[one.id for one in odd]]
+
+
+def opened(repo: Repo) -> tuple[Repository, Index]:
+    repository = Repository.discover(repo.path)
+    return repository, Index.open(repository)
 
 
 def _with_file(repo: Repo, commit: str | None, path: str, text: str | None) -> str:

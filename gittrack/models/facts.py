@@ -85,7 +85,8 @@ class World:
 
     def _repeats(self, run: RunState) -> list[RunState]:
         seeds = self.authority.settings.params.seed_like
-        return find_repeats(self.repository, run, self.look().select(experiment=run.experiment), seeds)
+        index = self.look()
+        return find_repeats(self.repository, index, run, index.select(experiment=run.experiment), seeds)
 
     def signature(self, object_id: str, kind: str) -> Checked:
         return check_signature(self.repository, object_id, kind, signers=self.authority.signers)
