@@ -10,7 +10,7 @@ from typing import Any
 
 from gittrack.data.artifact import RunArtifact
 from gittrack.domain.run import Failure, Status
-from gittrack.errors import UsageError
+from gittrack.errors import InvalidValue, UsageError
 from gittrack.git.repository import current_folder
 from gittrack.index.query import ExperimentSummary
 from gittrack.models.version import ModelVersion
@@ -20,6 +20,7 @@ from gittrack.settings import SETTINGS_FILE
 from gittrack.tracking.active import ActiveRun, active_runs
 from gittrack.tracking.join import join_outer
 from gittrack.tracking.plan import Plan
+from gittrack.tracking.protocol import inherited_seed
 
 # Per context, so that two tasks of one process may each have a run of their own.
 _stack: ContextVar[tuple[ActiveRun, ...]] = ContextVar("gittrack_runs", default=())
@@ -210,13 +211,27 @@ def finish(status: Status | str = Status.FINISHED, error: Failure | None = None)
     return _current().finish(status, error)
 
 
-def set_seeds(seed: int) -> dict[str, int]:
-    """Seed Python, numpy, torch and tensorflow where they are present, and record it in the current run."""
+def set_seeds(seed: int | None = None) -> dict[str, int]:
+    """Seed Python, numpy, torch and tensorflow where they are present, and record it in the current run.
+
+    Without an argument with the seed that `gittrack run --seeds` gave; raises InvalidValue where there is none.
+    """
     from gittrack.capture.seeds import seeded
     from gittrack.capture.seeds import set_seeds as seed_all
 
+    given = inherited_seed(os.environ)
+    if seed is None:
+        if given is None:
+            raise InvalidValue(
+                "there is no seed; pass one, like set_seeds(42), or start the script by 'gittrack run --seeds 5'"
+            )
+        seed = given
     seeds = seed_all(seed)
     run = active_run()
+    if run is not None and given not in (None, seeds["python"]):
+        run.warn(
+            f"seeded with {seeds['python']}, not with the {given} of 'gittrack run --seeds'; call set_seeds() for that"
+        )
     if run is not None:
         run.record_seeds(seeds)
         # A library that is imported later is seeded then.

@@ -141,9 +141,10 @@ class Project:
         allow_dirty: str | None = None,
         inputs: Sequence[str] = (),
         outputs: Sequence[str] = (),
+        seed: int | None = None,
     ) -> Wrapped:
-        """Run any command to its end as a run: `gittrack run`."""
-        from gittrack.tracking.plan import Plan
+        """Run any command to its end as a run: `gittrack run`; with a `seed` as one of several repeats, see `gittrack run --seeds`."""
+        from gittrack.tracking.plan import Plan, seeded
         from gittrack.tracking.wrap import run_wrapped
 
         plan = Plan(
@@ -156,6 +157,8 @@ class Project:
             inputs=tuple(inputs),
             outputs=tuple(outputs),
         )
+        if seed is not None:
+            plan, command = seeded(plan, command, seed)
         done = run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
         self._register_wishes(done.run.warn)
         return done

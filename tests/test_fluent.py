@@ -93,6 +93,17 @@ def test_set_seeds_needs_no_run() -> None:
     assert random.random() == first
 
 
+def test_set_seeds_takes_the_seed_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="there is no seed; pass one"):
+        gittrack.set_seeds()
+    monkeypatch.setenv("GITTRACK_SEED", "7")
+    assert gittrack.set_seeds()["python"] == 7
+    assert gittrack.set_seeds(3)["python"] == 3
+    monkeypatch.setenv("GITTRACK_SEED", "many")
+    with pytest.raises(UsageError, match="GITTRACK_SEED must be a whole number, not 'many'"):
+        gittrack.set_seeds()
+
+
 def test_finish_by_hand() -> None:
     gittrack.start_run("it")
     gittrack.log_metric("a", 1)

@@ -34,16 +34,21 @@ _FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # How long the end of the command may go unnoticed, should another thread swallow the signal of it.
 _GLANCE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended: `exit_code` as a shell would give it, `signal` by name (`SIGTERM`)."""
+    """How a command ended: `exit_code` as a shell would give it, `signal` by name (`SIGTERM`).
+
+    `told_to_end`: somebody asked for that (ctrl-C, SIGTERM), however the command took it.
+    """
 
     exit_code: int
     signal: str | None = None
+    told_to_end: bool = False
 
 
 def run_command(
@@ -94,7 +99,7 @@ def run_command(
                 channel.join(0.1)
             if not channel.is_alive():
                 channel.release()
-    return _result(process.returncode)
+    return _result(process.returncode, signals.was_told_to_end)
 
 
 _INHERIT = Ends(None, None, ())
@@ -121,14 +126,14 @@ def _listened_to(sink: Callable[[bytes], object]) -> Ends:
         return _INHERIT
 
 
-def _result(returncode: int) -> CommandResult:
+def _result(returncode: int, told_to_end: bool) -> CommandResult:
     if returncode >= 0:
-        return CommandResult(returncode)
+        return CommandResult(returncode, None, told_to_end)
     try:
         name = signal.Signals(-returncode).name
     except ValueError:  # a real-time signal
         name = f"signal {-returncode}"
-    return CommandResult(128 - returncode, name)
+    return CommandResult(128 - returncode, name, told_to_end)
 
 
 class _Signals:
@@ -136,6 +141,7 @@ class _Signals:
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self.told_to_end = False
+        self.was_told_to_end = False
         self._has_ended = False
         self._terminals = [channel for channel in channels if channel.is_terminal]
         self._process: subprocess.Popen[bytes] | None = None
@@ -192,14 +198,15 @@ class _Signals:
                 told = signal.sigtimedwait(awaited, _GLANCE_SECONDS)
                 if told is None or told.si_signo == signal.SIGCHLD:
                     continue
+                self._note(told.si_signo)
                 if told.si_signo in (signal.SIGWINCH, signal.SIGCONT):
                     self._on_resize(told.si_signo, None)
                 # Those of a process are not positive, those of the kernel are. The kernel tells the
                 # leader of a session alone that the terminal has hung up.
                 elif told.si_code <= 0 or (told.si_signo == signal.SIGHUP and _is_session_leader()):
                     self._send(told.si_signo)
-            while signal.sigtimedwait(awaited, 0) is not None:
-                pass  # what was for the command, but came too late
+            while (late := signal.sigtimedwait(awaited, 0)) is not None:
+                self._note(late.si_signo)  # what was for the command, but came too late
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -209,7 +216,11 @@ class _Signals:
         if former is not None and former is not signal.SIG_IGN:
             self._former[number] = signal.signal(number, handler)
 
+    def _note(self, number: int) -> None:
+        self.was_told_to_end |= number in _ENDING
+
     def _on_signal(self, number: int, _: FrameType | None) -> None:
+        self._note(number)
         if self._process is None:
             self._early.append(number)
         elif self._has_ended:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
-from gittrack.cli.main import App
+from gittrack.cli.main import INTERRUPTED, App
 from gittrack.cli.options import complete_runs, experiment_option_of
 from gittrack.domain.param import parse_assignment, parse_scalar
-from gittrack.report.numbers import duration
+from gittrack.report.numbers import counted, duration, number
+
+if TYPE_CHECKING:
+    from gittrack.compare.verdict import Repeats
+    from gittrack.tracking.wrap import Wrapped
+
+# More metrics than these without a goal nobody reads below a run.
+_SHOWN_METRICS = 20
 
 
 class _Run(click.Command):
@@ -41,6 +53,7 @@ class _Run(click.Command):
 @click.option("-n", "--name", metavar="NAME", help="What to call the run.")
 @click.option("-p", "--param", "params", metavar="K=V", multiple=True, help="Record a param.")
 @click.option("-t", "--tag", "tags", metavar="K=V", multiple=True, help="Set a run tag.")
+@click.option("--seeds", metavar="N|a,b,c", help="One run for each seed: N seeds from 0 on, or these.")
 @click.option("--parent", metavar="RUN", shell_complete=complete_runs, help="The run it belongs to.")
 @click.option("--input", "inputs", metavar="PATH", multiple=True, help="What it reads: a path, NAME:v3, a URI.")
 @click.option("--output", "outputs", metavar="PATH", multiple=True, help="A file or folder to keep when it has ended.")
@@ -58,6 +71,7 @@ def run(
     name: str | None,
     params: tuple[str, ...],
     tags: tuple[str, ...],
+    seeds: str | None,
     parent: str | None,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -69,19 +83,31 @@ def run(
     Its console, exit code, params file (params.yaml) and metrics file (metrics.json) become part
     of the run, and so does what it logs itself through gittrack. Returns the exit code of the
     command; 4 when changes are not committed and --allow-dirty is not given.
+
+    With --seeds the command runs once for each seed, which it finds in GITTRACK_SEED and in place
+    of {seed} among its words. One that fails does not keep the others from running.
     """
-    assigned = dict(map(parse_assignment, params))
-    done = app.project.run_command(
+    given = {key: parse_scalar(value) for key, value in map(parse_assignment, params)}
+    once = partial(
+        app.project.run_command,
         command,
         name=name,
         experiment=experiment,
-        params={key: parse_scalar(value) for key, value in assigned.items()},
+        params=given,
         tags=dict(parse_assignment(one, "run tag") for one in tags),
         parent=parent,
         allow_dirty=allow_dirty,
         inputs=inputs,
         outputs=outputs,
     )
+    if seeds is None:
+        raise click.exceptions.Exit(_tell(app, once()).exit_code)
+    from gittrack.repeating import parse_seeds
+
+    raise click.exceptions.Exit(_repeat(app, once, parse_seeds(seeds, given, app.project.settings.params.seed_like)))
+
+
+def _tell(app: App, done: Wrapped) -> Wrapped:
     called = f"{done.run.experiment}/{done.run.name} ({done.run.id[:8]})"
     if done.commit is None:
         app.console.error(
@@ -89,4 +115,71 @@ def run(
         )
     else:
         app.console.note(f"gittrack: {called} {done.status} after {duration(done.seconds)}")
-    raise click.exceptions.Exit(done.exit_code)
+    return done
+
+
+# --- several
+
+
+def _repeat(app: App, once: Callable[..., Wrapped], seeds: Sequence[int]) -> int:
+    """A run for each seed; returns the exit code of the first that failed."""
+    app.console.note(f"gittrack: {counted(len(seeds), 'run')} with seeds {_listed(seeds)}")
+    done: list[Wrapped] = []
+    try:
+        for seed in seeds:
+            done.append(_tell(app, once(seed=seed)))
+            if done[-1].told_to_end:
+                break
+    finally:
+        # Also when the tree became dirty meanwhile, and the next run is refused.
+        if done:
+            _sum_up(app, seeds, done)
+    failed = next((one.exit_code for one in done if one.exit_code), 0)
+    return failed or (INTERRUPTED if len(done) < len(seeds) else 0)
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    together = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"{seeds[0]} to {seeds[-1]}" if together else ", ".join(map(str, seeds))
+
+
+def _sum_up(app: App, seeds: Sequence[int], done: Sequence[Wrapped]) -> None:
+    from gittrack.repeating import measured
+
+    for seed, one in zip(seeds, done, strict=False):
+        if one.exit_code:
+            app.console.note(f"gittrack: seed {seed} {one.status} with exit code {one.exit_code}")
+    if left := seeds[len(done) :]:
+        app.console.note(f"gittrack: not started: {counted(len(left), 'seed')}, {_listed(left)}")
+    found = measured(app.project, done)
+    for line in _means(app, found):
+        app.console.note(line)
+    if found and all(len(one.values) > 1 and not one.sd for one in found.values()):
+        app.console.note(
+            "gittrack: every seed gave the same; the command finds its seed in GITTRACK_SEED, or write {seed} among its words"
+        )
+
+
+def _means(app: App, found: dict[str, Repeats]) -> list[str]:
+    """`acc  0.91 ± 0.0034 (5)`, a line for each metric."""
+    if not found:
+        return []
+    from gittrack.report.table import Column, as_text
+
+    keys = list(found)[:_SHOWN_METRICS]
+    lines = as_text(
+        [
+            Column("", tuple(keys)),
+            Column("mean ± sd (n)", tuple(_spread(found[key]) for key in keys)),
+        ],
+        room=app.console.width,
+    )
+    more = len(found) - len(keys)
+    return [*lines, *([f"... and {counted(more, 'more metric')}"] if more else [])]
+
+
+def _spread(one: Repeats) -> str:
+    # Of a deviation over few repeats two digits are more than is known; the mean is said as exactly.
+    digits = 2 + math.ceil(math.log10(abs(one.mean) / one.sd)) if one.sd and one.mean else 4
+    spread = "" if one.sd is None else f" ± {one.sd:.2g}"
+    return f"{number(one.mean, min(max(digits, 4), 15))}{spread} ({len(one.values)})"

@@ -42,6 +42,7 @@ PROTOCOL_VARIABLES = (
     "GITTRACK_MODEL_VERSION",
     "GITTRACK_OPENS",
     "GITTRACK_RUN",
+    "GITTRACK_SEED",
     "GITTRACK_WRITER",
 )
 # Nothing for a team to share: the name of this clone's ledger.

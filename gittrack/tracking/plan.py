@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gittrack.domain.names import check_experiment, check_run_name
@@ -10,7 +10,10 @@ from gittrack.domain.param import flatten
 from gittrack.domain.run import RunState
 from gittrack.domain.text import check_text, checked_tags
 from gittrack.errors import UsageError
-from gittrack.values import dataclass, field
+from gittrack.values import dataclass, field, replace
+
+SEED = "seed"  # the param that tells repeats apart
+_PLACE = "{seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Plan:
     console: bool | None = None
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -46,3 +50,10 @@ class Plan:
             )
         flatten(self.params)
         checked_tags(self.tags)
+
+
+def seeded(plan: Plan, command: Sequence[str], seed: int) -> tuple[Plan, tuple[str, ...]]:
+    """The plan and the command of one of several repeats: `{seed}` in words and outputs is replaced, and nothing else is special."""
+    words, outputs = (tuple(one.replace(_PLACE, str(seed)) for one in several) for several in (command, plan.outputs))
+    name = None if plan.name is None else f"{plan.name}-seed{seed}"
+    return replace(plan, name=name, params={**plan.params, SEED: seed}, outputs=outputs, seed=seed), words

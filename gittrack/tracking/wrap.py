@@ -31,13 +31,17 @@ _INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """What became of the command and of its run; `commit` is None when the run could not be recorded yet."""
+    """What became of the command and of its run; `commit` is None when the run could not be recorded yet.
+
+    `told_to_end`: somebody asked for the end (ctrl-C), so that nothing is to be started after it.
+    """
 
     exit_code: int
     run: ActiveRun
     status: Status
     commit: str | None
     seconds: float
+    told_to_end: bool = False
 
 
 def run_wrapped(
@@ -74,7 +78,7 @@ def run_wrapped(
     metrics = [_place(repository, file) for file in settings.metrics.files]
     before = {path: _fingerprint(path) for path in metrics}
     log = ConsoleLog(run.folder.path) if settings.run.console else None
-    environment = {**os.environ, **child_environment(run.id, run.folder.path.parent)}
+    environment = {**os.environ, **child_environment(run.id, run.folder.path.parent, plan.seed)}
     noticing = repository.root is not None and settings.run.notice_inputs
     if noticing and repository.root is not None:
         environment |= child_variables(run.folder.path, repository.root, environment)
@@ -114,7 +118,7 @@ def run_wrapped(
         if left:
             run.warn(f"interrupted: {', '.join(map(repr, left))} is not kept; 'gittrack artifact add' can do it later")
         commit = run.finish(Status.KILLED, Failure(signal="SIGINT"))
-        return Wrapped(_INTERRUPTED, run, Status.KILLED, commit, seconds)
+        return Wrapped(_INTERRUPTED, run, Status.KILLED, commit, seconds, told_to_end=True)
     if result.signal is not None:
         killed = result.signal in ("SIGINT", "SIGTERM", "SIGHUP")
         status, failure = (
@@ -129,7 +133,7 @@ def run_wrapped(
     else:
         status, failure = Status.FINISHED, None
     commit = run.finish(status, failure)
-    return Wrapped(result.exit_code, run, status, commit, seconds)
+    return Wrapped(result.exit_code, run, status, commit, seconds, result.told_to_end or status is Status.KILLED)
 
 
 def _notice(run: ActiveRun, known: Sequence[str]) -> None:
