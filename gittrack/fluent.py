@@ -138,6 +138,10 @@ def log_metrics(values: Mapping[str, Any], step: int | None = None) -> None:
     _current().log_metrics(values, step)
 
 
+def log_fold(fold: int, metrics: Mapping[str, Any], *, of: int | None = None) -> None:
+    _current().log_fold(fold, metrics, of=of)
+
+
 def log_param(key: str, value: Any) -> None:
     _current().log_param(key, value)
 

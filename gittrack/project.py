@@ -383,14 +383,31 @@ class Project:
         return self._current().keys(kind)
 
     def repeats(self, run: Run) -> list[RunState]:
-        """A run and its finished repeats: of its experiment, of one configuration, told apart by `params.seed_like` alone."""
+        """A run and its finished repeats: of its experiment, of one configuration, told apart by `params.seed_like` alone.
+
+        Each with what folds measured that are runs inside it, see `with_folds`.
+        """
         from gittrack.repeats import find_repeats, narrow
 
         if run.state.commit is None:
             return [run.state]
         seeds = self.settings.params.seed_like
         candidates = self._current().select(narrow(run.state, seeds), experiment=run.experiment, limit=_MOST_REPEATS)
-        return find_repeats(self.repo, self._current(), run.state, candidates, seeds)
+        found = find_repeats(self.repo, self._current(), run.state, candidates, seeds)
+        whole = self.with_folds(run)
+        if whole is run.state:
+            return found
+        return [whole if one.id == run.id else self._with_folds(one) for one in found]
+
+    def with_folds(self, run: Run) -> RunState:
+        """A run, and as its own the metrics of runs inside it that are folds of a cross-validation."""
+        return run.state if run.state.commit is None else self._with_folds(run.state)
+
+    def _with_folds(self, state: RunState) -> RunState:
+        from gittrack.repeats import fold_runs, with_folds
+
+        inner = self._current().select(fold_runs(state.id), limit=_MOST_REPEATS)
+        return with_folds(state, inner, self.settings.params.seed_like)
 
     def groups(
         self,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gittrack.domain.metric import is_detail
 from gittrack.domain.run import Status
 from gittrack.errors import UsageError
 from gittrack.repeats import samples
 from gittrack.settings import SETTINGS_FILE
 from gittrack.tracking.plan import SEED
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.compare.verdict import Repeats
@@ -69,6 +71,7 @@ def measured(project: Project, done: Sequence[Wrapped]) -> dict[str, Repeats]:
     """What the runs that finished measured: metrics that have a goal, or all of their own where none has."""
     finished = [one for one in done if one.status is Status.FINISHED and one.commit is not None]
     states = [project.get_run(one.run.id).state for one in finished]
-    found = samples(states, project.settings.params.seed_like)
-    own = {key: one for key, one in found.items() if not key.startswith("system/")}
-    return {key: one for key, one in own.items() if project.settings.goal(key) is not None} or own
+    # Of a run with folds its mean over them: the repeats are what is counted here.
+    whole = [replace(one, metrics={k: value for k, value in one.metrics.items() if not is_detail(k)}) for one in states]
+    found = samples(whole, project.settings.params.seed_like)
+    return {key: one for key, one in found.items() if project.settings.goal(key) is not None} or found

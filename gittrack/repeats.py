@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.compare.align import same
 from gittrack.compare.verdict import Repeats
+from gittrack.domain.metric import FOLD_MAX, SYSTEM, fold_key, fold_of, folds_of
 from gittrack.domain.run import RunState, Status
 from gittrack.git.repository import Repository
 from gittrack.grounds import find_grounds
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.index.filter import Filter
@@ -42,6 +44,9 @@ def find_repeats(
         for one in candidates
         if one.id != of.id and _may_repeat(one) and _agree(mine, configuration(one, seed_like))
     ]
+    # What ran inside a run is a part of it, and no repeat of it, though it may have the same params.
+    ids = {of.id, *(one.id for one in alike)}
+    alike = [one for one in alike if (one.parent in ids) == (of.parent in ids)]
     if not alike:
         return [of]
     grounds = find_grounds(repository, index, [of, *alike])
@@ -67,16 +72,86 @@ def configuration(run: RunState, seed_like: Collection[str]) -> dict[str, Any]:
 
 
 def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, Repeats]:
-    """What repeats measured, by metric; a repeat without a metric is left out of it."""
+    """What repeats measured, by metric; a repeat without a metric is left out of it.
+
+    Where runs made folds, each in itself, of a metric, the values are those of the folds, and a run is a round.
+    """
     found: dict[str, Repeats] = {}
-    for key in dict.fromkeys(key for run in runs for key in run.metrics):
+    inside = [folds_of(run.metrics) for run in runs]
+    for key in dict.fromkeys(_metric(key) for run in runs for key in run.metrics):
+        rounds = [(run, folds[key]) for run, folds in zip(runs, inside, strict=True) if key in folds]
+        if len({fold for _, folds in rounds for fold in folds}) > 1:
+            found[key] = _of_rounds(rounds, seed_like)
+            continue
         having = [run for run in runs if key in run.metrics]
+        if not having:
+            continue
         seeds, folds = zip(*(_labels(run, seed_like) for run in having), strict=True)
         if not all(folds) or len(set(folds)) < 2:
             # A fold that is always the same one is no cross-validation.
             seeds, folds = tuple(seed + fold for seed, fold in zip(seeds, folds, strict=True)), ()
         found[key] = Repeats(tuple(run.metrics[key] for run in having), seeds if all(seeds) else (), folds)
     return found
+
+
+def _metric(key: str) -> str:
+    place = fold_of(key)
+    return key if place is None else place[1]
+
+
+def _of_rounds(rounds: Sequence[tuple[RunState, Mapping[int, float]]], seed_like: Collection[str]) -> Repeats:
+    """Rounds without a seed are counted: which of them meets which does not matter, where all have the same folds."""
+    labels = [_whole_label(run, seed_like) or (("round", str(at)),) for at, (run, _) in enumerate(rounds)]
+    flat = [
+        (value, label, fold) for label, (_, folds) in zip(labels, rounds, strict=True) for fold, value in folds.items()
+    ]
+    return Repeats(*zip(*flat, strict=True))
+
+
+def _whole_label(run: RunState, seed_like: Collection[str]) -> _Label:
+    seeds, folds = _labels(run, seed_like)
+    return seeds + folds
+
+
+def fold_runs(parent: str) -> Filter:
+    """A filter that the runs inside another pass which may be folds of its cross-validation."""
+    from gittrack.index.filter import And, Compare, Field, Filter
+
+    return Filter(
+        And((Compare(Field("run", "parent"), "=", parent), Compare(Field("run", "status"), "=", str(Status.FINISHED))))
+    )
+
+
+def with_folds(run: RunState, inner: Iterable[RunState], seed_like: Collection[str]) -> RunState:
+    """A run with what those inside it measured, as if it had logged folds itself, where each has a param `fold`.
+
+    Nothing else but what tells repeats apart may differ between them; of one fold the last run counts. A run that logged folds
+    itself stays as it is, and so does one whose inner runs are something else.
+    """
+    folds = {
+        fold: one
+        for one in sorted(inner, key=lambda one: (one.started, one.id))
+        if _may_repeat(one) and (fold := _fold_param(one)) is not None
+    }
+    if len(folds) < 2 or folds_of(run.metrics):
+        return run
+    first, *others = (configuration(one, {*seed_like, _FOLD}) for one in folds.values())
+    if not all(_agree(first, one) for one in others):
+        return run
+    measured = {
+        fold_key(fold, key): value
+        for fold, one in sorted(folds.items())
+        for key, value in one.metrics.items()
+        if not key.startswith(SYSTEM) and fold_of(key) is None
+    }
+    return replace(run, metrics={**run.metrics, **measured})
+
+
+def _fold_param(run: RunState) -> int | None:
+    found = [value for key, value in run.params.items() if key.rpartition(".")[2] == _FOLD]
+    if len(found) != 1 or isinstance(found[0], bool) or not isinstance(found[0], int | float):
+        return None
+    return int(found[0]) if 0 <= found[0] <= FOLD_MAX and found[0] == int(found[0]) else None
 
 
 def distinct(runs: Iterable[RunState], seed_like: Collection[str], of: RunState | None = None) -> list[RunState]:

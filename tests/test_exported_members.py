@@ -30,6 +30,7 @@ EXPECTED = [
     "log_artifacts",
     "log_dict",
     "log_figure",
+    "log_fold",
     "log_image",
     "log_metric",
     "log_metrics",

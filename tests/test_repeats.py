@@ -10,7 +10,7 @@ from gittrack.compare.verdict import Repeats
 from gittrack.git.repository import Repository
 from gittrack.index.index import Index
 from gittrack.project import Project
-from gittrack.repeats import find_repeats, samples
+from gittrack.repeats import find_repeats, samples, with_folds
 from gittrack.run import Run
 from gittrack.values import replace
 from tests.helpers import Repo
@@ -114,6 +114,86 @@ def test_folds_are_known_by_their_params(repo: Repo) -> None:
     # A fold that is always the same one is a param like another.
     alone = samples([one.state for one in runs[:1]], ("seed", "fold"))["acc"]
     assert (alone.folds, len(alone.labels)) == ((), 1)
+
+
+def cross_validated(repo: Repo, *values: float, **params: Any) -> Run:
+    """A run that makes all its folds itself."""
+    project = Project.open(repo.path, {"GITTRACK_RUN_SYSTEM_METRICS": "off"})
+    active = project.start_run(params=params, console=False)
+    for fold, value in enumerate(values):
+        active.log_fold(fold, {"acc": value}, of=len(values) if len(values) > 1 else None)
+    active.finish()
+    return project.get_run(active.id)
+
+
+def test_folds_inside_one_run_are_its_values(repo: Repo) -> None:
+    one = cross_validated(repo, 0.5, 0.75, lr=0.1)
+    assert one.metrics["acc"] == 0.625
+    assert samples([one.state], ("seed",)) == {
+        "acc": Repeats((0.5, 0.75), ((("round", "0"),),) * 2, (0, 1)),
+    }
+
+
+def test_rounds_of_folds_are_told_apart_by_seed_or_by_number(repo: Repo) -> None:
+    seeded = [cross_validated(repo, 0.5, 0.75, seed=seed) for seed in (3, 4)]
+    found = samples(Project.open(repo.path).repeats(seeded[0]), ("seed",))["acc"]
+    assert found.folds == (0, 1, 0, 1)
+    assert found.labels == ((("seed", "3"),),) * 2 + ((("seed", "4"),),) * 2
+    unseeded = [cross_validated(repo, 0.5, 0.75) for _ in "ab"]
+    found = samples([one.state for one in unseeded], ("seed",))["acc"]
+    assert len(set(zip(found.labels, found.folds, strict=True))) == 4
+
+
+def test_one_fold_is_no_cross_validation_and_a_run_without_folds_no_round(repo: Repo) -> None:
+    one, plain, two = cross_validated(repo, 0.5), run(repo, acc=0.7), cross_validated(repo, 0.1, 0.2)
+    assert samples([one.state, plain.state], ("seed",)) == {"acc": Repeats((0.5, 0.7))}
+    assert samples([two.state, plain.state], ("seed",))["acc"].values == (0.1, 0.2)
+
+
+def nested(repo: Repo, *values: float, own: float | None = None, lr: Any = 0.1, **params: Any) -> Run:
+    """A run with one run inside it for each fold."""
+    project = Project.open(repo.path, {"GITTRACK_RUN_SYSTEM_METRICS": "off"})
+    outer = project.start_run(params={"lr": 0.1, **params}, console=False)
+    for fold, value in enumerate(values):
+        inside = {"lr": lr if not callable(lr) else lr(fold), "fold": fold}
+        inner = project.start_run(params=inside, parent_id=outer.id, nested=True, console=False)
+        inner.log_metric("acc", value)
+        inner.finish()
+    if own is not None:
+        outer.log_metric("acc", own)
+    outer.finish()
+    return project.get_run(outer.id)
+
+
+@pytest.mark.parametrize("own", [None, 0.6])
+def test_runs_inside_that_are_folds_are_the_values_of_the_outer_one(repo: Repo, own: float | None) -> None:
+    runs = [nested(repo, 0.5, 0.7, own=own, seed=seed) for seed in (1, 2)]
+    project = Project.open(repo.path)
+    found = project.repeats(runs[1])
+    assert [one.id for one in found] == [one.id for one in runs]
+    assert samples(found, ("seed", "fold"))["acc"] == Repeats(
+        (0.5, 0.7, 0.5, 0.7), ((("seed", "1"),),) * 2 + ((("seed", "2"),),) * 2, (0, 1, 0, 1)
+    )
+
+
+def test_an_outer_run_is_no_repeat_of_the_inner_ones(repo: Repo) -> None:
+    outer = nested(repo, 0.5, 0.7)
+    project = Project.open(repo.path)
+    inner = [one for one in project.runs() if one.parent == outer.id]
+    assert {one.id for one in project.repeats(inner[0])} == {one.id for one in inner}
+
+
+def test_runs_inside_that_are_something_else(repo: Repo) -> None:
+    project = Project.open(repo.path)
+    # A search, a single fold, folds that the run logged itself.
+    for outer in (
+        nested(repo, 0.5, 0.7, lr=lambda fold: fold / 10),
+        nested(repo, 0.5),
+        cross_validated(repo, 0.1, 0.2),
+    ):
+        assert project.with_folds(outer) is outer.state
+    odd = [replace(one.state, params={"fold": fold}) for fold in ("a", True, -1, 0.5, float("nan")) for one in [outer]]
+    assert with_folds(run(repo).state, odd, ("seed",)).metrics == {"acc": 0.5}
 
 
 def test_integers_beyond_what_the_index_keeps(repo: Repo) -> None:

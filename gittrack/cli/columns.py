@@ -9,6 +9,7 @@ from typing import Any
 
 from gittrack.compare.align import natural, same
 from gittrack.domain.codec import time_to_text
+from gittrack.domain.metric import is_detail
 from gittrack.domain.run import RunState, Status
 from gittrack.errors import UsageError
 from gittrack.report.numbers import ago, column, duration, exact, param_column
@@ -16,7 +17,6 @@ from gittrack.report.table import Column
 from gittrack.settings import Settings
 
 SHORT = 8
-_SYSTEM = "system/"
 _NAMES = re.compile(r"(?:`[^`]*`|[^,`])+")
 
 # Fields of a run that can be columns: shown, exact, as a function of the state and of now.
@@ -159,7 +159,7 @@ def differing(params: Sequence[Mapping[str, Any]]) -> list[str]:
 def common_metrics(states: Sequence[RunState], goals: Callable[[str], object]) -> list[str]:
     """Metrics by how many runs have them, those with a goal first, the machine's own left out."""
     counts = Counter(key for state in states for key in state.metrics)
-    keys = [key for key in counts if not key.startswith(_SYSTEM)]
+    keys = [key for key in counts if not is_detail(key)]
     return sorted(keys, key=lambda key: (not goals(key), -counts[key], natural(key)))
 
 

@@ -12,6 +12,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, complete_runs, table_options
 from gittrack.domain.codec import strict, time_to_text
+from gittrack.domain.metric import is_detail
 from gittrack.errors import AmbiguousRun, UnknownRun, UsageError
 from gittrack.report.numbers import exact
 from gittrack.report.series import Curve, continued, series
@@ -98,7 +99,7 @@ def _matching(patterns: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 def _usual(app: App, known: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    ours = [key for key in known if not key.startswith("system/")]
+    ours = [key for key in known if not is_detail(key)]
     wanted = [key for key in ours if app.project.settings.goal(key)]
     if not ours:
         names = ", ".join(run.name for run in runs)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack.compare.align import natural
 from gittrack.domain.codec import time_to_text
 from gittrack.domain.input import Input
+from gittrack.domain.metric import is_detail
 from gittrack.report.numbers import ago, column, counted, duration, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
@@ -107,7 +108,7 @@ def _metrics(run: Run, record: RunRecord | None, room: int | None, paint: Paint 
         summary = dict(record.summary)
     else:
         summary = {key: summarize(one) for key, one in run.histories().items() if len(one)}
-    keys = sorted(summary, key=lambda key: (key.startswith("system/"), natural(key)))
+    keys = sorted(summary, key=lambda key: (is_detail(key), natural(key)))
     if not keys:
         return []
     # One row is one metric here, so that digits are chosen by row, not by column.

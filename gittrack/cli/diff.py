@@ -136,6 +136,8 @@ def _chance(found: Difference) -> str:
         max((one.n for one in side if one), default=1)
         for side in zip(*((row.a, row.b) for row in found.metrics), strict=True)
     ]
+    if min(counts) > 1 and len(found.repeats_a) == len(found.repeats_b) == 1:
+        return f"mean ± standard deviation of {counts[0]} and {counts[1]} folds, which one run on each side made"
     if min(counts) > 1:
         return f"mean ± standard deviation of {counts[0]} and {counts[1]} repeats; --alone compares the two runs"
     if max(counts) == 1:

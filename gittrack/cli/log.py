@@ -11,6 +11,7 @@ from gittrack.cli.console import Console
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, experiment_option, json_option, limit_option
 from gittrack.domain.codec import time_to_text
+from gittrack.domain.metric import is_detail
 from gittrack.report.numbers import duration, number
 from gittrack.report.text import escape, escape_lines
 
@@ -79,7 +80,7 @@ def _entries(console: Console, states: Iterable[RunState]) -> Iterator[str]:
         if state.tags:
             tags = " ".join(f"{key}={value}" for key, value in state.tags.items())
             yield f"Tags:   {escape(tags)}"
-        metrics = [f"{key}={number(value)}" for key, value in state.metrics.items() if not key.startswith("system/")]
+        metrics = [f"{key}={number(value)}" for key, value in state.metrics.items() if not is_detail(key)]
         for paragraph in (escape_lines(state.description.strip()), escape(" ".join(metrics))):
             if paragraph:
                 yield ""

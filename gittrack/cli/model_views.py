@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gittrack.domain.codec import time_to_text
+from gittrack.domain.metric import is_detail
 from gittrack.domain.policy import ModelText
 from gittrack.errors import GittrackError
 from gittrack.registry.event import Event, event_json, subject
@@ -174,7 +175,7 @@ def _standing(model: Model, one: VersionState) -> str:
 
 
 def _shown(metrics: Sequence[Mapping[str, float]], settings: Settings) -> list[str]:
-    keys = dict.fromkeys(key for one in metrics for key in one if not key.startswith("system/"))
+    keys = dict.fromkeys(key for one in metrics for key in one if not is_detail(key))
     wanted = [key for key in keys if settings.goal(key) is not None]
     return (wanted or list(keys))[:_METRICS]
 
@@ -257,7 +258,7 @@ def _run_lines(one: ModelVersion) -> Iterator[str]:
         called = escape(str(each.get("path") or each.get("name") or ""))
         yield f"data        {called} md5 {escape(str(each.get('md5') or 'not versioned'))}"
     for key, value in run.metrics.items():
-        if not key.startswith("system/"):
+        if not is_detail(key):
             yield f"metric      {escape(key)} {number(value)}"
 
 
@@ -299,7 +300,7 @@ def _run(models: Models, version: VersionState) -> RunState | None:
 
 def _metrics_of(models: Models, version: VersionState) -> dict[str, float]:
     run = _run(models, version)
-    return {} if run is None else {key: value for key, value in run.metrics.items() if not key.startswith("system/")}
+    return {} if run is None else {key: value for key, value in run.metrics.items() if not is_detail(key)}
 
 
 # --- the card
@@ -328,9 +329,7 @@ def card_text(one: ModelVersion, project: Project) -> str:
     ):
         if text:
             lines += ["", f"## {title}", "", escape_lines(text)]
-    metrics = [
-        (f"`{key}`", number(value)) for key, value in sorted(run.metrics.items()) if not key.startswith("system/")
-    ]
+    metrics = [(f"`{key}`", number(value)) for key, value in sorted(run.metrics.items()) if not is_detail(key)]
     if metrics:
         lines += ["", "## Metrics", "", "Of one run, with no statement on how far another would differ.", ""]
         lines += _table(("metric", "value"), metrics)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from gittrack.errors import InvalidValue
 from gittrack.values import dataclass, field
 
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
+SYSTEM = "system/"
+FOLD_MAX = 10**9 - 1
+_FOLD = re.compile(r"fold/(0|[1-9]\d{0,8})/(.+)", re.ASCII)
 
 
 class Point(NamedTuple):
@@ -88,6 +92,55 @@ def summarize(history: History) -> Summary:
     )
 
 
+def fold_key(fold: int, key: str) -> str:
+    """What one fold of a cross-validation measured of a metric, when all folds are of one run, is a metric of its own."""
+    return f"fold/{fold}/{key}"
+
+
+def fold_of(key: str) -> tuple[int, str] | None:
+    """The fold and the metric of such a key; None of any other."""
+    # Most keys are none, and tables ask for each.
+    found = _FOLD.fullmatch(key) if key.startswith("fold/") else None
+    return None if found is None else (int(found[1]), found[2])
+
+
+def is_detail(key: str) -> bool:
+    """Whether a metric stands behind the others: what the machine did, or what a single fold measured."""
+    return key.startswith(SYSTEM) or fold_of(key) is not None
+
+
+def folds_of(metrics: Mapping[str, float]) -> dict[str, dict[int, float]]:
+    """By metric the values of the folds that one run made, by fold."""
+    found: dict[str, dict[int, float]] = {}
+    for key, value in metrics.items():
+        if (place := fold_of(key)) is not None:
+            found.setdefault(place[1], {})[place[0]] = value
+    return found
+
+
+def with_fold_means(histories: Mapping[str, History]) -> dict[str, History]:
+    """Histories with the mean over folds as one more point of each metric that folds measured, unless it is the last already."""
+    last = {key: summarize(one).last for key, one in histories.items() if len(one) and fold_of(key)}
+    whole = dict(histories)
+    for key, folds in folds_of(last).items():
+        try:
+            mean = math.fsum(folds.values()) / len(folds)
+        except (OverflowError, ValueError):  # beyond all floats, or infinities of both signs
+            mean = sum(folds.values()) / len(folds)
+        before = whole.get(key, History(key))
+        if len(before) and summarize(before).last == mean:
+            continue
+        step = min(max(before.steps) + 1, STEP_MAX) if len(before) else 0
+        time = max(max(histories[fold_key(fold, key)].times) for fold in folds)
+        whole[key] = History(
+            key,
+            before.steps + array("q", [step]),
+            before.values + array("d", [mean]),
+            before.times + array("d", [time]),
+        )
+    return whole
+
+
 def _has_special(values: array[float]) -> bool:
     return not math.isfinite(sum(values))
 
@@ -107,6 +160,18 @@ def to_number(key: str, value: object) -> float:
         return float(item() if callable(item) else value)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InvalidValue(f"metric {key!r} must be one number, not {kind.__name__}: {error}") from None
+
+
+def to_fold(fold: object, of: object = None) -> int:
+    """A fold as a whole number, from 0 or from 1 on as one counts, and one of `of` where that is given."""
+    number, count = to_step(fold), None if of is None else to_step(of)
+    if not 0 <= number <= FOLD_MAX:
+        raise InvalidValue(f"a fold must be a whole number from 0 to {FOLD_MAX:,}, not {number}")
+    if count is not None and (count < 2 or number > count):
+        raise InvalidValue(
+            f"there is no fold {number} of {count} folds; count them from 0 or 1 on, and two are the fewest"
+        )
+    return number
 
 
 def to_step(step: object) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gittrack.domain.amendment import ARTIFACT_PREFIX, Amendment
+from gittrack.domain.metric import is_detail
 from gittrack.domain.names import ID_LENGTH
 from gittrack.domain.run import RunState
 
@@ -110,7 +111,7 @@ def run_subject(state: RunState) -> str:
     subject = f"{state.experiment}/{state.name}: {state.status}"
     shown = 0
     for key, value in state.metrics.items():
-        if key.startswith("system/"):
+        if is_detail(key):
             continue
         part = f"{', ' if shown == 0 else ' '}{key}={value:.5g}"
         if shown and len(subject) + len(part) > 72:

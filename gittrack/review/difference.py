@@ -111,7 +111,7 @@ def difference(
     for run in (a, b):
         if run.commit is None:
             note(f"run {run.name} is still active: its environment and artifacts are not known yet")
-    repeats_a, repeats_b = ([a.state], [b.state]) if alone else _repeats(project, a, b, note)
+    repeats_a, repeats_b = _alone(project, a, b) if alone else _repeats(project, a, b, note)
     seeds = project.settings.params.seed_like
     metrics = diff_metrics(
         samples(repeats_a, seeds), samples(repeats_b, seeds), project.settings.goal, all=everything, asked=asked
@@ -140,8 +140,12 @@ def _repeats(project: Project, a: Run, b: Run, note: Callable[[str], object]) ->
     if any(one.id == b.id for one in found[0]):
         if a.id != b.id:
             note("both are repeats of one configuration: the two alone are compared")
-        return [a.state], [b.state]
+        return _alone(project, a, b)
     return found
+
+
+def _alone(project: Project, a: Run, b: Run) -> tuple[list[RunState], list[RunState]]:
+    return [project.with_folds(a)], [project.with_folds(b)]
 
 
 def _inputs(run: Run) -> Iterable[Mapping[str, Any]]:

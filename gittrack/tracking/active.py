@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gittrack.capture.secrets import mask_text, mask_value
 from gittrack.domain.codec import param_to_json
-from gittrack.domain.names import check_experiment, check_run_name, one_line
+from gittrack.domain.metric import fold_key, fold_of, to_fold
+from gittrack.domain.names import check_experiment, check_key, check_run_name, one_line
 from gittrack.domain.param import flatten
 from gittrack.domain.run import Failure, Status
 from gittrack.domain.text import check_text, checked_tags
-from gittrack.errors import DirtyTree, GittrackError, InvalidValue, RunBusy, RunClosed
+from gittrack.errors import DirtyTree, GittrackError, InvalidName, InvalidValue, RunBusy, RunClosed
 from gittrack.live.folder import RunFolder
 from gittrack.live.journal import Journal, event_frame
 from gittrack.live.owner import this_process
@@ -86,6 +87,7 @@ class ActiveRun:
         self._finished = False
         self._lock = threading.RLock()
         self._params: dict[str, Any] = {}
+        self._folds: int | None = None
         self._outputs = Outputs(self, ground)
         self._stops: list[Callable[[], None]] = []
         self._warned: set[str] = set()
@@ -109,6 +111,22 @@ class ActiveRun:
     def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Record several points at one step, all of them or none."""
         self._journal.log_metrics(values, step)
+
+    def log_fold(self, fold: int, metrics: Mapping[str, Any], *, of: int | None = None) -> None:
+        """Record what one fold of a cross-validation measured, all of it or none; the run's own value is the mean over its folds.
+
+        `fold` counts from 0 or 1 on, `of` says how many there are, so that the run tells when one is missing. Logged again, the
+        last values of a fold count. Folds may be logged by threads and forked children.
+        """
+        number = to_fold(fold, of)
+        nested = next((key for key in metrics if fold_of(check_key("metric", key))), None)
+        if nested is not None:
+            raise InvalidName(f"{nested!r} is a metric of a fold already; name it without 'fold/'")
+        values = {fold_key(number, key): value for key, value in metrics.items()}
+        if of is not None and of != self._folds:
+            self._folds = int(of)
+            self._event("folds", of=self._folds)
+        self.log_metrics(values)
 
     def continue_steps(self, steps: Mapping[str, int]) -> None:
         """Count on from these steps where a point is logged without one."""

@@ -10,11 +10,14 @@ from gittrack.domain.artifact import Artifact
 from gittrack.domain.codec import param_from_json
 from gittrack.domain.environment import Environment
 from gittrack.domain.input import Input
-from gittrack.domain.metric import History, summarize
+from gittrack.domain.metric import History, folds_of, is_detail, summarize, with_fold_means
 from gittrack.domain.run import Attempt, CodeCapture, Failure, RunRecord, Status
 from gittrack.errors import CorruptRecord
 from gittrack.live.replay import Replay, with_attempts
 from gittrack.values import dataclass, field, fields, replace
+
+# What a later attempt may make good.
+_MISSING = "; the others were not logged"
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     if not starts:
         raise CorruptRecord("the journal does not say what was started")
     first, last = starts[0], starts[-1]
-    histories = _with_base(replayed.histories, base)
+    histories = with_fold_means(_with_base(replayed.histories, base))
     ends = _ends(events)
     attempts = _attempts(starts, ends, events, histories, last_write, base)
     end = ends.get(last["attempt"])
@@ -75,7 +78,8 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     spooled: dict[str, str] = {}
     said: dict[str, str | bool | None] = {}
     older = {path: path for path, one in artifacts.items() if not one.pointer}
-    warnings = list(base.record.warnings) if base else []
+    warnings = [one for one in base.record.warnings if not one.endswith(_MISSING)] if base else []
+    folds = 0
     for event in events:
         op = event["op"]
         if op == "params":
@@ -106,10 +110,13 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
             spooled.pop(made.path, None)
             if not made.pointer:
                 spooled[made.path] = made.md5
+        elif op == "folds":
+            folds = event["of"]
         elif op == "warning" and event["text"] not in warnings:
             warnings.append(event["text"])
     if replayed.skipped:
         warnings.append(f"{replayed.skipped} damaged bytes of the journal could not be read")
+    warnings += _missing_folds(histories, folds)
     if seeds:
         environment["seeds"] = {**environment.get("seeds", {}), **seeds}
     if len(attempts) > 1:
@@ -136,7 +143,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         host=last.get("host"),
         parent=first.get("parent") or (base.record.parent if base else None),
         params=params,
-        summary={key: summarize(history) for key, history in sorted(histories.items()) if len(history)},
+        summary={key: summarize(histories[key]) for key in _in_order(histories)},
         tags=tags,
         description=description,
         error=None if status is Status.FINISHED else _error(end, events, last["attempt"]),
@@ -156,6 +163,17 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         next((event["head"] for event in starts if event.get("head")), base_commit(events)),
         said if base else {},
     )
+
+
+def _in_order(histories: Mapping[str, History]) -> list[str]:
+    """Details last: of a record that is too long for its line the end is cut off."""
+    return sorted((key for key, one in histories.items() if len(one)), key=lambda key: (is_detail(key), key))
+
+
+def _missing_folds(histories: Mapping[str, History], of: int) -> Iterator[str]:
+    for key, folds in folds_of(dict.fromkeys(histories, 0.0)).items():
+        if len(folds) < of:
+            yield f"{key} is the mean over {len(folds)} of {of} folds{_MISSING}"
 
 
 def _undoubled(inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
+
+import pytest
 
 from gittrack.project import Project
 from tests.cli.conftest import Desk
@@ -117,6 +120,40 @@ def test_repeats_carry_a_verdict(desk: Desk) -> None:
     assert (loss["verdict"], loss["reason"]) == ("equal", "every value is the same, n = 3")
     alone = desk.json("diff", "high0", "low0", "--alone")
     assert (alone["metrics"][0]["verdict"], alone["metrics"][0]["a"]["n"]) == ("undecided", 1)
+
+
+def cross_validate(desk: Desk, name: str, values: Sequence[float], inside: bool) -> None:
+    """Ten folds in one run, or each in a run of its own inside it."""
+    project = Project.open(desk.repo.path)
+    outer = project.start_run(name, params={"model": name}, console=False)
+    for fold, value in enumerate(values):
+        if inside:
+            outer.log_fold(fold, {"acc": value}, of=len(values))
+        else:
+            inner = project.start_run(params={"fold": fold}, parent_id=outer.id, nested=True, console=False)
+            inner.log_metric("acc", value)
+            inner.finish()
+    outer.finish()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_folds_of_one_run_are_compared_fold_by_fold(desk: Desk, inside: bool) -> None:
+    desk.repo.git("config", "gittrack.metrics.goals", "{acc: max}")
+    low = [0.80, 0.83, 0.79, 0.85, 0.81, 0.80, 0.82, 0.84, 0.78, 0.81]
+    high = [one + 0.05 + 0.01 * (at % 3) for at, one in enumerate(low)]
+    for name, values in (("low", low), ("high", high)):
+        cross_validate(desk, name, values, inside)
+    lines = squeezed(desk.out("diff", "low", "high"))
+    assert lines[-1] == "mean ± standard deviation of 10 and 10 folds, which one run on each side made"
+    assert "acc 0.813 ± 0.022 (10) 0.872 ± 0.019 (10) ↑ +0.059 (+7.3 %) improved" in lines
+    assert any(line.startswith("acc: t corrected for overlapping folds, the same 10 folds, which") for line in lines)
+    assert not any("fold/" in line for line in lines)
+    (acc,) = desk.json("diff", "low", "high", "--alone")["metrics"]
+    assert (acc["test"], acc["verdict"], acc["a"]["n"]) == ("corrected-t", "improved", 10)
+    assert "fold/" not in desk.out("ls")
+    assert desk.out("show", "low", "metrics.fold/3/acc" if inside else "params.model") == (
+        "0.85\n" if inside else "low\n"
+    )
 
 
 def test_two_repeats_of_one_configuration_are_two_runs(desk: Desk) -> None:

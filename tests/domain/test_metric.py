@@ -8,7 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack.domain.metric import STEP_MAX, STEP_MIN, History, Point, summarize, to_number, to_step
+from gittrack.domain.metric import (
+    FOLD_MAX,
+    STEP_MAX,
+    STEP_MIN,
+    History,
+    Point,
+    fold_key,
+    fold_of,
+    folds_of,
+    is_detail,
+    summarize,
+    to_fold,
+    to_number,
+    to_step,
+    with_fold_means,
+)
 from gittrack.errors import InvalidValue
 
 points = st.lists(
@@ -121,3 +136,74 @@ def test_steps(step, number):
 def test_what_is_no_step(step):
     with pytest.raises(InvalidValue):
         to_step(step)
+
+
+@given(st.integers(0, FOLD_MAX), st.text(st.characters(exclude_categories=("C", "Z")), min_size=1))
+def test_a_fold_and_its_metric_come_back_from_the_key(fold, key):
+    assert fold_of(fold_key(fold, key)) == (fold, key)
+    assert is_detail(fold_key(fold, key))
+
+
+@pytest.mark.parametrize("key", ["fold/x/acc", "fold/01/acc", "fold/1", "fold/1/", "fold/-1/acc", "folds/1/acc", "acc"])
+def test_what_is_no_fold(key):
+    assert fold_of(key) is None
+    assert not is_detail(key)
+
+
+def _plain(histories):
+    return {key: [(one.step, one.value, one.time) for one in history] for key, history in histories.items()}
+
+
+def _folds(**values):
+    return {f"fold/{fold[1:]}/acc": _history([(0, value)]) for fold, value in values.items()}
+
+
+def test_the_mean_over_folds_is_one_more_point():
+    folds = _folds(_0=0.5, _1=0.75)
+    mean = with_fold_means(folds)
+    assert _plain(mean) == {**_plain(folds), "acc": [(0, 0.625, 0.0)]}
+    # Made again, as where a run is resumed: a mean that is there already is not repeated, another one comes after it.
+    assert _plain(with_fold_means(mean)) == _plain(mean)
+    more = with_fold_means({**mean, **_folds(_2=1.0)})
+    assert _plain(more)["acc"] == [(0, 0.625, 0.0), (1, 0.75, 0.0)]
+
+
+def test_a_curve_of_the_same_name_stays_and_the_mean_comes_after_it():
+    curve = _history([(0, 0.1), (STEP_MAX, 0.2)])
+    mean = with_fold_means({"acc": curve, **_folds(_0=0.5, _1=0.7)})
+    assert [value for _, value, _ in _plain(mean)["acc"]] == [0.1, 0.2, 0.6]
+    assert summarize(mean["acc"]).last == 0.6
+    assert len(curve) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ((math.nan, 1.0), math.nan),
+        ((math.inf, 1.0), math.inf),
+        ((math.inf, -math.inf), math.nan),
+        ((1e308,) * 3, 1e308),
+    ],
+)
+def test_folds_that_diverged(values, mean):
+    found = summarize(with_fold_means(_folds(**{f"_{at}": one for at, one in enumerate(values)}))["acc"]).last
+    assert found == pytest.approx(mean, nan_ok=True) or math.isinf(found)
+
+
+def test_folds_by_metric():
+    assert folds_of({"acc": 0.5, "fold/0/acc": 1.0, "fold/0/val/acc": 2.0, "fold/10/acc": 3.0}) == {
+        "acc": {0: 1.0, 10: 3.0},
+        "val/acc": {0: 2.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fold", "of"), [(-1, None), (FOLD_MAX + 1, None), (6, 5), (0, 1), (True, None), ("a", 5), (0, "b")]
+)
+def test_no_fold(fold, of):
+    with pytest.raises(InvalidValue):
+        to_fold(fold, of)
+
+
+def test_folds_are_counted_from_0_or_from_1():
+    assert [to_fold(fold, 5) for fold in (0, 5, np.int64(3), 2.0)] == [0, 5, 3, 2]

@@ -435,6 +435,59 @@ def test_judge_without_an_error() -> None:
 # --- threads
 
 
+def test_the_value_of_a_run_is_the_mean_over_its_folds(project: Project) -> None:
+    with project.start_run("cv", console=False) as run:
+        run.log_metric("epochs", 7)
+        for fold, acc in enumerate((0.5, 0.7, 0.6)):
+            run.log_fold(fold, {"val/acc": acc, "epochs": np.float32(fold)}, of=3)
+        run.log_fold(2, {"val/acc": 0.9}, of=3)  # once more: the last counts
+    done = recorded(project, run)
+    assert done.metrics["val/acc"] == pytest.approx(0.7)
+    assert done.metrics["epochs"] == 1.0
+    assert done.history("epochs").values.tolist() == [7.0, 1.0]
+    assert done.metrics["fold/2/val/acc"] == 0.9
+    # Folds come last, since of a long record the end is cut off.
+    assert list(done.metrics)[:2] == ["epochs", "val/acc"]
+    assert done.record.warnings == ()
+
+
+def test_folds_of_several_attempts_are_one_cross_validation(project: Project) -> None:
+    with project.start_run("cv", console=False) as run:
+        run.log_fold(1, {"acc": 0.5}, of=3)
+        run.log_fold(2, {"acc": 0.75}, of=3)
+    half = recorded(project, run)
+    assert half.metrics["acc"] == 0.625
+    assert half.record.warnings == ("acc is the mean over 2 of 3 folds; the others were not logged",)
+    with project.start_run(resume="cv", console=False) as again:
+        again.log_fold(3, {"acc": 1.0}, of=3)
+    whole = recorded(project, again)
+    assert whole.metrics["acc"] == 0.75
+    assert whole.history("acc").values.tolist() == [0.625, 0.75]
+    assert whole.record.warnings == ()
+
+
+def test_folds_logged_by_forked_children(project: Project) -> None:
+    with project.start_run("cv", console=False) as run:
+        for fold in range(3):
+            child = os.fork()
+            if child == 0:
+                run.log_fold(fold, {"acc": fold / 4}, of=3)
+                os._exit(0)
+            os.waitpid(child, 0)
+    assert recorded(project, run).metrics["acc"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("fold", "metrics", "of"),
+    [(-1, {"a": 1}, None), ("x", {"a": 1}, None), (4, {"a": 1}, 3), (0, {"a": "x"}, None), (0, {"": 1}, None),
+     (0, {"fold/1/a": 1}, None), (0, {"a": 1}, 1), (0, {1: 1}, None)],
+)  # fmt: skip
+def test_what_is_no_fold_raises_and_records_nothing(project: Project, fold: Any, metrics: Any, of: Any) -> None:
+    with project.start_run("cv", console=False) as run, pytest.raises(UsageError):
+        run.log_fold(fold, metrics, of=of)
+    assert recorded(project, run).metrics == {}
+
+
 def test_threads_log_into_one_run(project: Project) -> None:
     with project.start_run() as run:
 
