@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.rows import HEADER, Limit, Row, markdown_line, text_line
+from gittrack.compare.sequential import Looks, plan_looks
 from gittrack.compare.verdict import Repeats, judge
 from gittrack.settings.values import Goal
 
@@ -21,6 +22,8 @@ _PAIRS = 10_000
 _FOLDS = 10
 # Examples and features of a linear model: the fewer examples for a feature, the more a model depends on which it saw.
 _DATA = ((100, 3), (60, 30), (40, 25))
+# A change in standard deviations of a difference of two.
+_SEEN = (1.0, 2.0)
 Draw = Callable[[random.Random], tuple[Repeats, Repeats]]
 
 
@@ -78,6 +81,52 @@ def rows(pairs: int) -> Iterator[Row]:
             "%",
             limit=Limit(100 * power, "statsmodels"),
         )
+    yield from _until_decided(pairs, bar)
+
+
+def _until_decided(pairs: int, bar: float) -> Iterator[Row]:
+    """`run --until-decided`, against looking with p < 0.05 each time where nothing changed, and one look at the end where something did."""
+    for most in (5, 10):
+        for labelled, draw, called in (
+            (True, partial(_paired, most), "same seeds"),
+            (True, partial(_rounded, most, True), "same seeds, of 50 examples right"),
+            (False, partial(_unpaired, most, (1.0, 1.0)), "unpaired, equal variances"),
+            (False, partial(_unpaired, most, (1.0, 3.0)), "unpaired, variances 1 and 9"),
+        ):
+            looks = plan_looks(_numbers(most, labelled), _GOAL, most)
+            wrong, _ = _decided(looks, draw, pairs)
+            naive, _ = _decided(Looks(looks.base, _GOAL, (0.05,) * len(looks.levels)), draw, pairs)
+            what = f"false verdicts: until decided, at most {most}, {called}"
+            yield Row(what, 100 * wrong, "%", bar=bar, limit=Limit(100 * naive, "p < 0.05 at each look"))
+    from statsmodels.stats.power import TTestPower
+
+    for shift in _SEEN:
+        looks = plan_looks(_numbers(10, True), _GOAL, 10)
+        seen, count = _decided(looks, partial(_moved_pairs, 10, shift), max(100, pairs // 5))
+        power = float(TTestPower().power(shift, 10, 0.05))
+        what = f"until decided, at most 10, same seeds, {shift:g} standard deviations of a difference better"
+        yield Row(f"seen: {what}", 100 * seen, "%", limit=Limit(100 * power, "10 repeats, one look"))
+        yield Row(f"repeats: {what}", count, "", limit=Limit(10.0, "10 repeats, one look"))
+
+
+def _numbers(count: int, labelled: bool) -> Repeats:
+    return Repeats(tuple(map(float, range(count))), tuple(range(count)) if labelled else ())
+
+
+def _decided(looks: Looks, draw: Draw, pairs: int) -> tuple[float, float]:
+    """The share of comparisons that end better or worse, and how many repeats they take."""
+    source = random.Random(20261127)
+    told = repeats = 0
+    for _ in range(pairs):
+        base, new = draw(source)
+        each = Looks(base, looks.goal, looks.levels)
+        for count in range(2, looks.most + 1):
+            look = each.look(dict(enumerate(new.values[:count])))
+            if look is not None and look.over:
+                told += look.judged.verdict in {"improved", "regressed"}
+                repeats += count
+                break
+    return told / pairs, repeats / pairs
 
 
 def allowed(pairs: int) -> float:
@@ -118,6 +167,11 @@ def _paired(n: int, source: random.Random) -> tuple[Repeats, Repeats]:
     shared = [source.gauss(0, 2) for _ in range(n)]
     a, b = (Repeats(tuple(one + source.gauss(0, 1) for one in shared), tuple(range(n))) for _ in "ab")
     return a, b
+
+
+def _moved_pairs(n: int, shift: float, source: random.Random) -> tuple[Repeats, Repeats]:
+    a = _numbers(n, True)
+    return a, Repeats(tuple(value + source.gauss(shift, 1) for value in a.values), a.labels)
 
 
 def _rounded(n: int, labelled: bool, source: random.Random) -> tuple[Repeats, Repeats]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +16,13 @@ from gittrack.report.numbers import counted, duration, number
 
 if TYPE_CHECKING:
     from gittrack.compare.verdict import Repeats
+    from gittrack.repeating import Contest
+    from gittrack.run import Run
     from gittrack.tracking.wrap import Wrapped
 
 # More metrics than these without a goal nobody reads below a run.
 _SHOWN_METRICS = 20
+_MOST_LOOKS = 10
 
 
 class _Run(click.Command):
@@ -54,6 +57,17 @@ class _Run(click.Command):
 @click.option("-p", "--param", "params", metavar="K=V", multiple=True, help="Record a param.")
 @click.option("-t", "--tag", "tags", metavar="K=V", multiple=True, help="Set a run tag.")
 @click.option("--seeds", metavar="N|a,b,c", help="One run for each seed: N seeds from 0 on, or these.")
+@click.option(
+    "--until-decided",
+    "base",
+    metavar="BASE",
+    help="Repeat until the verdict against BASE stands.",
+    shell_complete=complete_runs,
+)
+@click.option("--metric", metavar="KEY", help="The metric that decides; else the one that has a goal.")
+@click.option(
+    "--max", "most", metavar="N", type=click.IntRange(2, 100), help="At most so many repeats; 10 unless given."
+)
 @click.option("--parent", metavar="RUN", shell_complete=complete_runs, help="The run it belongs to.")
 @click.option("--input", "inputs", metavar="PATH", multiple=True, help="What it reads: a path, NAME:v3, a URI.")
 @click.option("--output", "outputs", metavar="PATH", multiple=True, help="A file or folder to keep when it has ended.")
@@ -72,6 +86,9 @@ def run(
     params: tuple[str, ...],
     tags: tuple[str, ...],
     seeds: str | None,
+    base: str | None,
+    metric: str | None,
+    most: int | None,
     parent: str | None,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -86,7 +103,14 @@ def run(
 
     With --seeds the command runs once for each seed, which it finds in GITTRACK_SEED and in place
     of {seed} among its words. One that fails does not keep the others from running.
+
+    With --until-decided it runs with one seed after the other, until its repeats against those of
+    BASE carry a verdict; looking after each is accounted for.
     """
+    if base is None and (metric is not None or most is not None):
+        raise click.UsageError("--metric and --max go with --until-decided", click.get_current_context())
+    if base is not None and seeds is not None:
+        raise click.UsageError("choose one of --seeds and --until-decided", click.get_current_context())
     given = {key: parse_scalar(value) for key, value in map(parse_assignment, params)}
     once = partial(
         app.project.run_command,
@@ -100,6 +124,8 @@ def run(
         inputs=inputs,
         outputs=outputs,
     )
+    if base is not None:
+        raise click.exceptions.Exit(_decide(app, once, app.project.get_run(base), given, metric, most or _MOST_LOOKS))
     if seeds is None:
         raise click.exceptions.Exit(_tell(app, once()).exit_code)
     from gittrack.repeating import parse_seeds
@@ -154,7 +180,7 @@ def _sum_up(app: App, seeds: Sequence[int], done: Sequence[Wrapped]) -> None:
     found = measured(app.project, done)
     for line in _means(app, found):
         app.console.note(line)
-    if found and all(len(one.values) > 1 and not one.sd for one in found.values()):
+    if found and all(one.sd == 0.0 for one in found.values()):
         app.console.note(
             "gittrack: every seed gave the same; the command finds its seed in GITTRACK_SEED, or write {seed} among its words"
         )
@@ -180,6 +206,62 @@ def _means(app: App, found: dict[str, Repeats]) -> list[str]:
 
 def _spread(one: Repeats) -> str:
     # Of a deviation over few repeats two digits are more than is known; the mean is said as exactly.
-    digits = 2 + math.ceil(math.log10(abs(one.mean) / one.sd)) if one.sd and one.mean else 4
+    digits = 2 + _magnitude(one.mean) - _magnitude(one.sd) if one.sd and one.mean else 4
     spread = "" if one.sd is None else f" ± {one.sd:.2g}"
     return f"{number(one.mean, min(max(digits, 4), 15))}{spread} ({len(one.values)})"
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+# --- until decided
+
+
+def _decide(
+    app: App,
+    once: Callable[..., Wrapped],
+    base: Run,
+    given: Mapping[str, Any],
+    metric: str | None,
+    most: int,
+) -> int:
+    """Repeats until the verdict stands; returns the exit code of a command that failed, else 0."""
+    from gittrack.compare.verdict import Repeats
+    from gittrack.repeating import plan_contest
+
+    contest = plan_contest(app.project, base, given, metric=metric, most=most)
+    app.console.note(f"gittrack: {_against(contest)}")
+    added: dict[Any, float] = {}
+    for seed in contest.seeds:
+        done = _tell(app, once(seed=seed))
+        if done.exit_code or done.told_to_end or done.commit is None:
+            app.console.note(
+                f"gittrack: nothing is decided; {contest.metric} of {counted(len(added), 'repeat')} is known"
+            )
+            return done.exit_code or (INTERRUPTED if done.told_to_end else 1)
+        added[seed] = contest.value(app.project, done)
+        look = contest.looks.look(added)
+        if look is None:
+            continue
+        p = "" if look.judged.tested is None else f"p = {look.judged.tested.p:.2g}, "
+        if not look.over:
+            app.console.note(
+                f"gittrack: {len(added)} of {contest.looks.most}: {p}and below {look.level:.2g} it is decided"
+            )
+            continue
+        app.console.note(
+            f"gittrack: {look.judged.verdict} after {counted(len(added), 'repeat')}: {contest.metric} "
+            f"{_spread(Repeats(tuple(added.values())))} against {_spread(contest.looks.against(added))} of {base.name}; "
+            f"{look.judged.reason}; at this look p < {look.level:.2g} decides"
+        )
+        break
+    return 0
+
+
+def _against(contest: Contest) -> str:
+    most = contest.looks.most
+    had = f"{contest.base.name} has {contest.metric} {_spread(contest.looks.base)}"
+    if not contest.looks.base.labels:
+        return f"{had}, without seeds to pair with; at most {most} repeats"
+    return f"{had}; at most {most} pairs, of its seeds {_listed(contest.seeds)}"

@@ -107,6 +107,22 @@ def test_a_command_that_misses_its_seed_is_noticed(lab: Repo) -> None:
     assert done.stderr.splitlines()[-1].startswith("gittrack: every seed gave the same")
 
 
+def test_numbers_that_are_none_and_names_that_are_odd(lab: Repo) -> None:
+    odd = """
+import os, gittrack
+gittrack.start_run()
+seed = int(os.environ["GITTRACK_SEED"])
+gittrack.log_metrics({"a|b": float("nan"), "<b>": 1e308 * (1 - 2 * seed), "\N{CRAB}": 1e-320 * seed, "near": 1 + seed * 1e-9})
+"""
+    done = lab.gittrack(
+        "run", "--seeds", "2", "--", sys.executable, "-c", odd, env={"GITTRACK_RUN_SYSTEM_METRICS": "off"}
+    )
+    told = {line.rpartition("  ")[0].strip(): line.rpartition("  ")[2] for line in done.stderr.splitlines()[-4:]}
+    assert told["a|b"] == "nan (2)"
+    assert told["near"] == "1.0000000005 ± 7.1e-10 (2)"
+    assert set(told) == {"a|b", "<b>", "\N{CRAB}", "near"}
+
+
 def test_a_script_that_seeds_itself_otherwise_is_told(lab: Repo) -> None:
     fixed = "import gittrack; gittrack.start_run(); gittrack.set_seeds(42)"
     done = lab.gittrack("run", "--seeds", "5,42", "--", sys.executable, "-c", fixed)
