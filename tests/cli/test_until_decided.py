@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 
 import pytest
 
 from tests.cli.conftest import Desk
+from tests.helpers import wait_until
 
 # Its accuracy is the number given for its seed; what is no number fails.
 TRAIN = """\
@@ -87,6 +91,24 @@ def test_a_repeat_that_diverged_ends_it(lab: Desk) -> None:
     said = challenge(lab, (0.95, "nan", 0.95))
     assert "undecided after 2 repeats" in said[-1]
     assert "diverged" in said[-1]
+
+
+def test_an_interrupt_ends_it_undecided(lab: Desk) -> None:
+    patient = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+pathlib.Path(".git/ready").touch()
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gittrack", "run", "--until-decided", "base0", "--", sys.executable, "-c", patient],
+        cwd=lab.repo.path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until((lab.repo.path / ".git" / "ready").exists, "the command has started")
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "gittrack: nothing is decided; acc of 0 repeats is known"
 
 
 def refused(lab: Desk, *words: str, code: int) -> str:
