@@ -134,4 +134,15 @@ t 'dvc status'
 t 'ls -l data .gittrack/artifacts/out'
 t 'git checkout --quiet main'
 
+note "A change on a branch: five seeds before it, five on it, and what a pull request would say"
+t 'cd "$folder"'
+t 'gittrack run -e digits -n before --seeds 5 -- python train.py --model logistic --epochs 10 --seed {seed}'
+t 'git switch --quiet -c brighter'
+t "sed -i.orig 's|/ 16,|/ 4,|' train.py && rm train.py.orig && git commit --quiet --all -m 'Brighter digits'"
+t 'gittrack run -e digits -n after --seeds 5 -- python train.py --model logistic --epochs 10 --seed {seed}'
+t 'gittrack report main..brighter'
+t 'gittrack report main..brighter --md > report.md && head -n 12 report.md'
+t 'gittrack report main..brighter --html report.html --gate'
+t 'rm report.md report.html && git switch --quiet main'
+
 note "The repository is in $folder, the clone in $clone"

@@ -14,6 +14,7 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import complete_runs, experiment_option
+from gittrack.domain.metric import is_detail
 from gittrack.errors import UnknownRun, UsageError
 from gittrack.report.keys import Key, find_key, varying
 
@@ -118,7 +119,7 @@ def _metric(app: App, runs: Sequence[RunState], word: str | None) -> Key:
     """The metric that is asked for, else the first with a goal, else the only one."""
     if word is not None:
         return find_key(word, runs, "metrics")
-    known = [key for key in dict.fromkeys(key for run in runs for key in run.metrics) if not key.startswith("system/")]
+    known = [key for key in dict.fromkeys(key for run in runs for key in run.metrics) if not is_detail(key)]
     wanted = [key for key in known if app.project.settings.goal(key)] or known
     if not wanted:
         raise UsageError("none of the runs has a metric; log one, or choose other runs")
@@ -213,7 +214,7 @@ def _titled(kind: str, runs: Sequence[Run]) -> str:
 def _keys(app: App, runs: Sequence[RunState], patterns: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(key for run in runs for key in run.metrics))
     if not patterns:
-        ours = [key for key in known if not key.startswith("system/")]
+        ours = [key for key in known if not is_detail(key)]
         if not ours:
             raise UsageError("none of the runs has a metric of its own to draw; name one, like --metric 'system/*'")
         return [key for key in ours if app.project.settings.goal(key)] or ours

@@ -11,6 +11,7 @@ import click
 from gittrack.cli.main import App
 from gittrack.cli.options import json_option
 from gittrack.domain.codec import state_to_json, strict
+from gittrack.domain.metric import is_detail
 from gittrack.report.numbers import ago, duration, number
 from gittrack.report.table import Column
 from gittrack.report.text import escape
@@ -84,7 +85,7 @@ def _where(view: LiveView) -> str:
 
 def _newest(app: App, view: LiveView) -> str:
     goal = app.project.settings.goal
-    keys = [key for key in view.newest if not key.startswith("system/")]
+    keys = [key for key in view.newest if not is_detail(key)]
     keys.sort(key=lambda key: not goal(key))
     parts = []
     for key in keys[:_SHOWN_METRICS]:

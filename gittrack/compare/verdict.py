@@ -209,12 +209,12 @@ def decide(
 ) -> Judgement:
     """The verdict of a test; `p` is its p after a correction for several metrics, where there was one."""
     p = tested.p if p is None else p
-    words = f"{NAMES[tested.test]}, {why}: p = {_p(p)}, n = {_counts(tested)}"
+    words = f"{NAMES[tested.test]}, {why}: p = {p_text(p)}, n = {_counts(tested)}"
     margin = 0.0 if goal is None else goal.min_change
     alike = equivalence(tested, margin)
     if alike is not None and alike < level:
         return Judgement(
-            "equal", f"within ± {margin:g} (two one-sided tests, p = {_p(alike)}, n = {_counts(tested)})", tested
+            "equal", f"within ± {margin:g} (two one-sided tests, p = {p_text(alike)}, n = {_counts(tested)})", tested
         )
     if tested.se == 0.0 and not tested.delta:
         return Judgement("equal", f"every value is the same, n = {_counts(tested)}", tested)
@@ -291,5 +291,6 @@ def _counts(tested: Tested) -> str:
     return f"{tested.n_a}" if tested.n_a == tested.n_b else f"{tested.n_a} and {tested.n_b}"
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p as people read it: what is very small is not told to the last digit."""
     return f"{p:.2g}" if p >= 0.0001 else "0.0001 or less"

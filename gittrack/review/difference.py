@@ -18,6 +18,7 @@ from gittrack.compare.diff import (
     diff_params,
 )
 from gittrack.domain.artifact import Artifact
+from gittrack.domain.metric import is_detail
 from gittrack.domain.run import Status
 from gittrack.errors import GittrackError, UnknownRun
 from gittrack.repeats import samples
@@ -117,7 +118,7 @@ def difference(
         samples(repeats_a, seeds), samples(repeats_b, seeds), project.settings.goal, all=everything, asked=asked
     )
     if not everything:
-        metrics = [row for row in metrics if not row.key.startswith("system/")]
+        metrics = [row for row in metrics if not is_detail(row.key)]
     look_ahead(a, b)
     known = None not in (a.commit, b.commit) and (everything or not a.same_environment(b))
     return Difference(

@@ -10,6 +10,7 @@ from typing import Any
 
 from gittrack.compare.align import ABSENT
 from gittrack.compare.diff import MetricRow, Row
+from gittrack.compare.verdict import p_text
 from gittrack.report.compared import sample_text
 from gittrack.report.numbers import column, counted, exact
 from gittrack.report.text import escape, fit
@@ -106,7 +107,7 @@ def _told(row: MetricRow, named: Any) -> str:
         return str(named(row.key))
     a, b = column([row.a.mean, row.b.mean])
     tested = row.judged.tested
-    chance = f", p = {tested.p:.2g}" if tested is not None else ""
+    chance = f", p = {p_text(tested.p)}" if tested is not None else ""
     percent = "" if row.delta_pct is None else f"{row.delta_pct:+.1f} %"
     told = f"{percent}{chance}".removeprefix(", ")
     return f"{named(row.key)} {a} → {b}" + (f" ({told})" if told else "")

@@ -19,6 +19,7 @@ from gittrack.compare.diff import (
 from gittrack.compare.verdict import Repeats, judge_all
 from gittrack.data.needed import not_shared
 from gittrack.domain.input import Input
+from gittrack.domain.metric import is_detail
 from gittrack.errors import CorruptRecord, GittrackError
 from gittrack.repeats import samples
 from gittrack.report.numbers import counted
@@ -121,7 +122,7 @@ def _judged(project: Project, pairs: Sequence[Pair]) -> list[tuple[MetricRow, ..
         a = {} if pair.a is None else samples(pair.a.runs, seeds)
         for key, x, y in align_metrics(a, samples(pair.b.runs, seeds)):
             goal = settings.goal(key)
-            if not key.startswith("system/") and (goal is None or goal.role != "ignore"):
+            if not is_detail(key) and (goal is None or goal.role != "ignore"):
                 both[at, key] = x, y
     gates = {one for one in both if settings.gates(one[1])}
     verdicts = judge_all(both, lambda one: settings.goal(one[1]), gates=gates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gittrack.domain.metric import is_detail
 from gittrack.errors import NoCommitYet, UnknownRun, UsageError
 from gittrack.git.remote import find_default_branch
 from gittrack.git.repository import Repository
@@ -223,7 +224,7 @@ def _side(
     nearest = min(places[run.id][2] for run in runs)
     near = [run for run in runs if places[run.id][2] == nearest]
     # A run that measured nothing, like the parent of a cross-validation, speaks for nobody.
-    near = [run for run in near if any(not key.startswith("system/") for key in run.metrics)] or near
+    near = [run for run in near if any(not is_detail(key) for key in run.metrics)] or near
     shapes = {run.id: repr(sorted(configuration(run.state, seeds).items())) for run in near}
     wanted = None if like is None else repr(sorted(configuration(like.run.state, seeds).items()))
     chosen = next((run for run in near if shapes[run.id] == wanted), None)

@@ -188,7 +188,7 @@ def test_branches_commits_and_what_else_git_names(three: Desk) -> None:
 
 def test_a_failed_run_shows_its_last_words(desk: Desk) -> None:
     desk.run("good")
-    desk("run", "-n", "bad", "-e", "digits", "--", "sh", "-c", "seq 30; echo 'no space left' >&2; exit 3", code=3)
+    desk("run", "-n", "bad", "-e", "digits", "--", "sh", "-c", "seq 30; echo 'no space left'; exit 3", code=3)
     text = desk.out("diff", "good", "bad")
     assert "console of b, its last lines" in text
     assert "  no space left" in text.splitlines()
