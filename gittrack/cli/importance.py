@@ -9,7 +9,7 @@ import click
 
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, experiment_option, table_options
-from gittrack.compare.importance import Importance, design, importances, warnings
+from gittrack.compare.importance import Design, Importance, design, importances, warnings
 from gittrack.errors import UnknownRun, UsageError
 from gittrack.ledger import layout
 from gittrack.repeats import configuration
@@ -65,14 +65,9 @@ def importance(
     if len(finished) > len(states):
         said.append(f"left out, no finite {metric}: {counted(len(finished) - len(states), 'finished run')}")
     resamples = _resamples(method, len(states)) if bootstrap is None else bootstrap
-    shares: list[Importance] = []
-    if plan.varied and min(values) != max(values):
-        from gittrack.compare.evaluators import evaluator
-
-        evaluate = evaluator(method, plan.varied, values, "max" if way == "max" else "min")
-        shares = importances(evaluate, [one.key for one in plan.varied], len(states), resamples=resamples)
-        if not any(one.share for one in shares):
-            said.insert(0, f"{method} sees no difference in these runs")
+    shares = weigh(plan, values, method, way, resamples)
+    if shares and not any(one.share for one in shares):
+        said.insert(0, f"{method} sees no difference in these runs")
     kinds = {one.key: one.kind for one in plan.varied}
     if form == "json":
         app.console.json(
@@ -111,6 +106,19 @@ def importance(
             app.console.note("low and high: 95% of resamples; chance: how often shuffled values make it matter as much")
         for one in said:
             app.console.note(one)
+
+
+def weigh(
+    plan: Design, values: Sequence[float], method: str, way: str | None, resamples: int | None = None
+) -> list[Importance]:
+    """The share of each param that varies, the most first; none where nothing varies."""
+    if not plan.varied or min(values) == max(values):
+        return []
+    from gittrack.compare.evaluators import evaluator
+
+    count = _resamples(method, len(values)) if resamples is None else resamples
+    evaluate = evaluator(method, plan.varied, values, "max" if way == "max" else "min")
+    return importances(evaluate, [one.key for one in plan.varied], len(values), resamples=count)
 
 
 def _columns(shares: Sequence[Importance], *, bars: bool) -> list[Column]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -369,6 +370,65 @@ def pareto(
     points = pareto(states, x, y, (_goal(app, x, said), _goal(app, y, said)), log=log)
     _left_out(app, len(runs) - len(points.kept()), f"{x.name} or {y.name}")
     _show_points(app, _titled("pareto", runs), points, files)
+
+
+@plot.command(short_help="how much params seem to matter for a metric")
+@click.argument("metric")
+@_kind
+@click.option(
+    "--method",
+    type=click.Choice(["ped-anova", "fanova", "mdi"]),
+    default="ped-anova",
+    help="How; ped-anova if not given.",
+)
+@click.option("--min", "low", is_flag=True, help="Low is better.")
+@click.option("--max", "high", is_flag=True, help="High is better.")
+@click.pass_obj
+def importance(
+    app: App,
+    /,
+    metric: str,
+    words: tuple[str, ...],
+    experiment: str | None,
+    filter: str | None,
+    method: str,
+    low: bool,
+    high: bool,
+    **files: str | None,
+) -> None:
+    """Draw how much each param seems to matter for METRIC; 'gittrack importance' says what cannot be told."""
+    from gittrack.cli.importance import weigh
+    from gittrack.compare.importance import design
+    from gittrack.repeats import configuration
+    from gittrack.report.bars import Bars, bar_lines
+
+    if low and high:
+        raise UsageError("--min and --max contradict each other; pass one")
+    runs = _chosen(app, words, experiment, filter)
+    key = find_key(metric, [run.state for run in runs], "metrics")
+    said: dict[str, Goal] = {key.name: "min" if low else "max"} if low or high else {}
+    way = _goal(app, key, said)
+    states = [run.state for run in runs if isfinite(run.metrics.get(key.name, float("nan")))]
+    _left_out(app, len(runs) - len(states), f"a finite {key.name}")
+    seeds = app.project.settings.params.seed_like
+    shares = (
+        weigh(
+            design([configuration(one, seeds) for one in states]),
+            [one.metrics[key.name] for one in states],
+            method,
+            way,
+        )
+        if len(states) > 1
+        else []
+    )
+    if not shares:
+        raise UsageError(
+            f"there is nothing to draw: no param varies, or {key.name} does not; see 'gittrack importance {key.name}'"
+        )
+    found = Bars(key.name, tuple(shares))
+    _show(
+        app, _titled("importance", runs), lambda to: to.importance(found), lambda: bar_lines(found, _wide(app)), **files
+    )
 
 
 def _goal(app: App, key: Key, said: Mapping[str, Goal]) -> Goal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from gittrack.report.bars import Bars
 from gittrack.report.boxes import Boxes
 from gittrack.report.chart import (
     HIGH,
@@ -200,6 +201,43 @@ def contour(found: Surface) -> str:
     heading = f"{metric.name} over {points.x.name} and {points.y.name}"
     picture = chart(heading, _axis(points.x), _axis(points.y), [f'<g class="surface">{pieces}</g>', *marks])
     return _figure(heading, picture, _shades(metric), _note("between points the surface is a guess; " + _ZOOM))
+
+
+_ROW, _NAMES = 24, 190
+
+
+def importance(found: Bars) -> str:
+    """A bar a param, and a line from the low end of its interval to the high one."""
+    wide = WIDE - _NAMES - 60
+    drawn = []
+    for at, one in enumerate(found.shares):
+        top = at * _ROW + 6
+        middle = top + _ROW / 2 - 3
+        told = f"{one.key} = {one.share:.3f}"
+        if one.low is not None and one.high is not None:
+            told += f", 95% of resamples from {one.low:.3f} to {one.high:.3f}"
+            ends = (_NAMES + one.low * wide, _NAMES + one.high * wide)
+            line = (
+                f'<line x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{middle:g}" y2="{middle:g}" stroke="currentColor"/>'
+            )
+        else:
+            line = ""
+        drawn.append(
+            f'<g class="c0"><title>{text(told)}</title>'
+            f'<text x="{_NAMES - 8}" y="{middle + 4:g}" text-anchor="end">{text(fit(one.key, 26))}</text>'
+            f'<rect x="{_NAMES}" y="{top}" width="{one.share * wide:.1f}" height="{_ROW - 8}" fill="var(--c)" fill-opacity=".55"/>'
+            f'{line}<text x="{_NAMES + max(one.share, one.high or 0.0) * wide + 8:.1f}" y="{middle + 4:g}">{one.share:.3f}</text></g>'
+        )
+    high = len(found.shares) * _ROW + 12
+    picture = (
+        f'<svg viewBox="0 0 {WIDE} {high}" role="img" aria-label="{text(found.heading)}" xmlns="http://www.w3.org/2000/svg">'
+        f"{''.join(drawn)}</svg>"
+    )
+    return _figure(
+        found.heading,
+        picture,
+        _note("shares of 1 for all params; what went with good values need not have caused them"),
+    )
 
 
 # --- parallel coordinates

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from gittrack.errors import MissingExtra, UsageError
+from gittrack.report.bars import Bars
 from gittrack.report.boxes import Boxes
 from gittrack.report.colors import COLORS, NO_COLOR, SHADES, shade
 from gittrack.report.lanes import Lane, Parallel, Scatter
@@ -206,6 +207,23 @@ def box(found: Boxes) -> Draw:
         axis.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 8 else 0)
         axis.set_xlim(-0.7, len(labels) - 0.3)
         _name(axis, x=found.by, y=found.metric)
+
+    return draw
+
+
+def importance(found: Bars) -> Draw:
+    """A bar a param, with its interval."""
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        places = range(len(found.shares), 0, -1)
+        axis.barh(places, [one.share for one in found.shares], 0.6, color=COLORS[0], alpha=0.6)
+        for at, one in zip(places, found.shares, strict=True):
+            if one.low is not None and one.high is not None:
+                axis.hlines(at, one.low, one.high, color="black", linewidth=1.2)
+        axis.set_yticks(list(places), [_plain(fit(one.key, 26)) for one in found.shares])
+        axis.set_xlim(0, 1)
+        _name(axis, x="share", title=found.heading)
 
     return draw
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import random
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +84,29 @@ def test_mistakes_name_the_way_out(sweep: Desk, monkeypatch: pytest.MonkeyPatch)
     assert "did you mean acc?" in sweep.error("importance", "accc", "--max", code=1)
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert "pip install 'gittrack[importance]'" in sweep.error("importance", "acc", "--max", code=1)
+
+
+def test_a_picture_of_it(sweep: Desk, tmp_path: Path) -> None:
+    words = ("plot", "importance", "acc", "-e", "digits", "--max")
+    lines = sweep.out(*words).splitlines()
+    assert lines[0] == "importance for acc"
+    shares = sweep.json("importance", "acc", "-e", "digits", "--max")["params"]
+    for line, one in zip(lines[1:], shares, strict=True):
+        assert line.startswith(one["key"])
+        assert f"{one['importance']:.3f}" in line
+    assert "█" in lines[1]
+    files = {form: tmp_path / f"x.{form}" for form in ("html", "png", "svg")}
+    sweep(*words, *(word for form, path in files.items() for word in (f"--{form}", str(path))))
+    page = files["html"].read_text(encoding="utf-8")
+    assert page.count("<rect ") == len(shares)
+    assert all(html.escape(one["key"]) in page for one in shares)
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in files["svg"].read_text(encoding="utf-8")
+    assert "contradict" in sweep.error(*words, "--min", code=2)
+
+
+def test_no_picture_of_nothing(desk: Desk) -> None:
+    for name in ("one", "two"):
+        desk.run(name, params={"lr": 1}, metrics={"acc": [0.5]})
+    assert "there is nothing to draw" in desk.error("plot", "importance", "acc", "--max", code=2)
+    assert "pass --max or --min" in desk.error("plot", "importance", "acc", code=2)
