@@ -178,6 +178,11 @@ def test_goals_in_a_variable(repo: Repo) -> None:
         ("metrics: {goals: {a: {goal: max, min_change: -1}}}\n", "min_change must be 0 or more"),
         ("metrics: {goals: {a: {goal: max, min_change: .nan}}}\n", "min_change must be 0 or more"),
         ("metrics: {goals: {a: {goal: max, role: x}}}\n", "role must be gate, watch or ignore"),
+        (
+            "metrics:\n  goals:\n    a: {goal: max}\n    a: min\n",
+            "config.yaml:4: metrics.goals says 'a' again, after line 3",
+        ),
+        ("metrics: {goals: {a: {goal: max, goal: min}}}\n", "config.yaml:1: metrics.goals says 'goal' again"),
         ("run: {console: true}\nrun: {console: false}\n", "config.yaml:2: run is set again"),
         ("? [a, b]\n: c\n", "there is no setting '\\?'"),
         ("a: b\n c: [\n", "config.yaml:2: it is not valid YAML: mapping values"),
@@ -245,3 +250,9 @@ def test_every_setting_has_a_sentence() -> None:
     for setting in SCHEMA:
         assert setting.doc[0].isupper(), setting.key
         assert setting.variable.removeprefix("GITTRACK_").isupper()
+
+
+def test_a_goal_that_contradicts_itself_in_a_variable(repo: Repo) -> None:
+    for text in ("{a: min, a: max}", "{a: {goal: max, goal: min}}"):
+        with pytest.raises(SettingsError, match=r"GITTRACK_METRICS_GOALS: metrics.goals says '(a|goal)' twice"):
+            load(repo, {"GITTRACK_METRICS_GOALS": text})

@@ -12,6 +12,8 @@ from gittrack.cli.options import complete_runs, json_option
 from gittrack.compare.align import ABSENT
 from gittrack.compare.code import CodeDiff
 from gittrack.compare.diff import MetricRow, Row
+from gittrack.compare.verdict import NAMES, p_text
+from gittrack.errors import UsageError
 from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
 from gittrack.report.numbers import change, column, size
 from gittrack.report.table import Column, Paint, as_text
@@ -19,6 +21,7 @@ from gittrack.report.text import escape, escape_lines
 from gittrack.review.difference import Difference, baseline, difference, find_run
 
 if TYPE_CHECKING:
+    from gittrack.compare.examples import Examples
     from gittrack.compare.stats import Name
 
 _SHOWN_COMMITS = 20
@@ -31,6 +34,10 @@ _TESTS = ("welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilco
 @click.option("--patch", is_flag=True, help="Show the changes of the code line by line.")
 @click.option("--alone", is_flag=True, help="Compare the two runs alone, without their repeats.")
 @click.option("--test", "asked", type=click.Choice(_TESTS), help="Take this test, not the one that the data suggest.")
+@click.option(
+    "--examples", metavar="NAME", help="Compare what both said of the same examples, in an artifact of that name."
+)
+@click.option("--column", metavar="KEY", help="With --examples: numbers of this column, instead of right and wrong.")
 @click.option("--all", "everything", is_flag=True, help="Show also what is the same.")
 @json_option
 @click.pass_obj
@@ -41,6 +48,8 @@ def diff(
     patch: bool,
     alone: bool,
     asked: Name | None,
+    examples: str | None,
+    column: str | None,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -54,6 +63,8 @@ def diff(
 
     Metrics are those of all repeats of either: finished runs that differ in a seed or a fold alone.
     """
+    if column is not None and examples is None:
+        raise UsageError("--column names a column of a table of examples; name the table with --examples")
     project, note = app.project, app.console.note
     with project.standing_still():
         if b is None:
@@ -62,7 +73,18 @@ def diff(
         else:
             other = find_run(project, a, note)
             judged = find_run(project, b, note, other.experiment)
-        found = difference(project, other, judged, note, patch=patch, alone=alone, everything=everything, asked=asked)
+        found = difference(
+            project,
+            other,
+            judged,
+            note,
+            patch=patch,
+            alone=alone,
+            everything=everything,
+            asked=asked,
+            examples=examples,
+            column=column,
+        )
     if as_json:
         app.console.json(found.to_json())
     else:
@@ -92,6 +114,10 @@ def _text(app: App, found: Difference) -> Iterator[str]:
             yield ""
             yield style(title, "strong")
             yield from (f"  {line}".rstrip() for line in lines)
+    if found.examples is not None:
+        yield ""
+        yield style("examples", "strong")
+        yield from (f"  {escape(line)}" for line in _examples(found.examples))
     for side, words in found.consoles.items():
         yield ""
         yield style(f"console of {side}, its last lines", "strong")
@@ -129,6 +155,16 @@ def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[
     columns[-1] = Column("verdict", verdicts, styles=tuple(VERDICT_STYLES[one] for one in verdicts), shrink=False)
     reasons = (f"{row.key}: {row.judged.reason}" for row in rows)
     return [*as_text(columns, room=room, paint=paint), "", *map(escape, reasons)]
+
+
+def _examples(found: Examples) -> Iterator[str]:
+    tested = found.tested
+    words = f"{NAMES[tested.test]}: p = {p_text(tested.p)}, n = {tested.n_a:,}"
+    if found.won is not None and found.lost is not None:
+        yield f"b alone is right in {found.won:,}, a alone in {found.lost:,}; {words}"
+    else:
+        yield f"{found.what}: mean change {change(tested.delta, None)} ({tested.low:.4g} to {tested.high:.4g}); {words}"
+    yield "of these two models on these data; trained again, they would be others"
 
 
 def _chance(found: Difference) -> str:

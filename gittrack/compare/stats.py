@@ -22,7 +22,7 @@ from gittrack.errors import InvalidValue
 from gittrack.values import dataclass
 
 K = TypeVar("K", bound=Hashable)
-Name = Literal["welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon", "mcnemar"]
+Name = Literal["welch", "paired-t", "corrected-t", "sign-flip", "permutation", "wilcoxon", "mcnemar", "bootstrap"]
 LEVEL = 0.05
 POWER = 0.8
 # 2^13 sign patterns are all tried; of more pairs a sample of them.
@@ -34,6 +34,7 @@ _ROUNDING = 1e-12
 # With n pairs the smallest two-sided p of Wilcoxon's test is 2^(1-n): 5 pairs can never reach 0.05.
 WILCOXON_PAIRS = 6
 _MOST_REPEATS = 10_000
+BOOTSTRAP_PAIRS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,32 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> Tested:
 
         p = float(binomtest(won, lost + won).pvalue)
     return Tested("mcnemar", len(a), len(b), (won - lost) / len(a), p)
+
+
+def bootstrap(a: Sequence[float], b: Sequence[float], *, level: float = LEVEL) -> Tested:
+    """Numbers of the same many examples, resampled in pairs (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
+
+    Percentiles of the mean difference; raises InvalidValue below thirty pairs, of which they promise too much: with five they raise
+    14% false alarms.
+    """
+    apart, exponent = _pairs(a, b)
+    if len(apart) < BOOTSTRAP_PAIRS:
+        raise InvalidValue(f"a bootstrap needs {BOOTSTRAP_PAIRS} pairs, and there are {len(apart)}")
+    import numpy as np
+
+    draw = np.random.default_rng(0)  # one answer for one question
+    values = np.asarray(apart)
+    some = max(1, 2_000_000 // len(values))
+    means = np.concatenate(
+        [
+            values[draw.integers(0, len(values), (min(some, _RESAMPLES - start), len(values)))].mean(axis=1)
+            for start in range(0, _RESAMPLES, some)
+        ]
+    )
+    below, above = int((means <= 0).sum()), int((means >= 0).sum())
+    p = min(1.0, 2 * (min(below, above) + 1) / (_RESAMPLES + 1))
+    low, high = (math.ldexp(float(one), exponent) for one in np.quantile(means, (level / 2, 1 - level / 2)))
+    return Tested("bootstrap", len(a), len(b), math.ldexp(fmean(apart), exponent), p, None, None, low, high)
 
 
 def equivalence(found: Tested, margin: float) -> float | None:

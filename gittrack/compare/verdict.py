@@ -38,6 +38,7 @@ NAMES = {
     "permutation": "permutations",
     "wilcoxon": "Wilcoxon",
     "mcnemar": "McNemar",
+    "bootstrap": "bootstrap",
 }
 
 

@@ -27,6 +27,7 @@ from gittrack.run import Run, look_ahead
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
+    from gittrack.compare.examples import Examples
     from gittrack.compare.stats import Name
     from gittrack.domain.run import RunState
     from gittrack.project import Project
@@ -50,6 +51,7 @@ class Difference:
     repeats_a: list[RunState]
     repeats_b: list[RunState]
     consoles: Mapping[str, tuple[str, ...]]
+    examples: Examples | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +65,7 @@ class Difference:
             "artifacts": [row.to_json() for row in self.artifacts],
             "repeats": {"a": [one.id for one in self.repeats_a], "b": [one.id for one in self.repeats_b]},
             "console": {side: list(lines) for side, lines in self.consoles.items()},
+            **({} if self.examples is None else {"examples": self.examples.to_json()}),
         }
 
 
@@ -107,8 +110,13 @@ def difference(
     alone: bool = False,
     everything: bool = False,
     asked: Name | None = None,
+    examples: str | None = None,
+    column: str | None = None,
 ) -> Difference:
-    """Compare two runs; `note` is told what a reader should know beside it."""
+    """Compare two runs; `note` is told what a reader should know beside it.
+
+    `examples` names a table that both kept, of which `column` holds numbers; raises UsageError where they cannot be paired.
+    """
     for run in (a, b):
         if run.commit is None:
             note(f"run {run.name} is still active: its environment and artifacts are not known yet")
@@ -133,7 +141,16 @@ def difference(
         repeats_a=repeats_a,
         repeats_b=repeats_b,
         consoles={side: lines for side, run in (("a", a), ("b", b)) if (lines := _last_words(run))},
+        examples=None if examples is None else _examples(a, b, examples, column),
     )
+
+
+def _examples(a: Run, b: Run, name: str, column: str | None) -> Examples:
+    from gittrack.compare.examples import compare_examples, read_table
+
+    made = [run.artifact(name) for run in (a, b)]
+    tables = [read_table(one.read_bytes(), one.artifact.path) for one in made]
+    return compare_examples(tables[0], tables[1], column)
 
 
 def _repeats(project: Project, a: Run, b: Run, note: Callable[[str], object]) -> tuple[list[RunState], list[RunState]]:

@@ -7,7 +7,7 @@ the defaults. A setting comes from one place: lists and mappings of several plac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from gittrack.errors import SettingsError
@@ -220,13 +220,39 @@ def _from_mapping(loader: Any, node: yaml.Node, prefix: str, mistakes: list[str]
             continue
         lines[key] = line
         if key in _BY_KEY:
-            if not _is_null(value_node):
+            again = next(_said_twice(value_node, key, set()), None)
+            if again is not None:
+                mistakes.append(again)
+            elif not _is_null(value_node):
                 yield key, loader.construct_object(value_node, deep=True), place
         elif not prefix and key in _SECTIONS:
             if not _is_null(value_node):
                 yield from _from_mapping(loader, value_node, f"{key}.", mistakes, lines)
         else:
             mistakes.append(f"{place}: there is no setting {key!r}{nearest(key, _BY_KEY)}")
+
+
+def _said_twice(node: yaml.Node, within: str, seen: set[int]) -> Iterator[str]:
+    """Keys that stand twice in a mapping: YAML would take the last, and what was meant nobody knows."""
+    import yaml
+
+    if id(node) in seen:
+        return  # an anchor may stand in itself
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            yield from _said_twice(one, within, seen)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+        if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
+            line = key_node.start_mark.line + 1
+            if key_node.value in lines:
+                after = f"line {lines[key_node.value]}"
+                yield f"{SETTINGS_FILE}:{line}: {within} says {key_node.value!r} again, after {after}"
+            lines[key_node.value] = line
+        yield from _said_twice(value_node, within, seen)
 
 
 def _is_null(node: yaml.Node) -> bool:

@@ -105,12 +105,27 @@ def _goals(value: object) -> dict[str, Goal]:
 
 
 def _from_yaml_text(text: str) -> object:
+    """What a variable or git's configuration says as YAML; raises ValueError for a key that stands twice."""
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        twice = _twice(node)
+        plain = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return text
+    if twice is not None:
+        raise ValueError(f"says {twice!r} twice")
+    return plain
+
+
+def _twice(node: Any) -> str | None:
+    """A key that stands twice in one mapping, anywhere below."""
+    pairs = node.value if getattr(node, "id", "") == "mapping" else []
+    keys = [str(key.value) for key, _ in pairs]
+    again = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
+    below = [value for _, value in pairs] or (node.value if getattr(node, "id", "") == "sequence" else [])
+    return again if again is not None else next((found for one in below if (found := _twice(one)) is not None), None)
 
 
 def _goal(metric: str, said: object) -> Goal:

@@ -216,3 +216,22 @@ def test_data_of_a_folder_are_told_by_file(desk: Desk) -> None:
     rows = {row["key"]: row for row in desk.json("diff", "same", "other")["data"]}
     assert sorted(rows) == ["data/deep/part.csv", "data/new.csv"]
     assert (rows["data/new.csv"]["a"], bool(rows["data/new.csv"]["b"])) == (None, True)
+
+
+def test_the_same_examples(desk: Desk) -> None:
+    project = Project.open(desk.repo.path)
+    for name, wrong in (("old", {1, 2, 3, 4, 5, 6, 7}), ("new", {7})):
+        active = project.start_run(name, experiment="digits", console=False)
+        active.log_table([{"id": at, "correct": at not in wrong} for at in range(40)], "examples.csv")
+        active.finish()
+    lines = squeezed(desk.out("diff", "old", "new", "--examples", "examples.csv"))
+    assert "b alone is right in 6, a alone in 0; McNemar: p = 0.031, n = 40" in lines
+    assert "of these two models on these data; trained again, they would be others" in lines
+    plain = desk.json("diff", "old", "new", "--examples", "examples.csv")["examples"]
+    assert (plain["won"], plain["lost"], plain["test"]) == (6, 0, "mcnemar")
+    assert "has no artifact 'none.csv'" in desk("diff", "old", "new", "--examples", "none.csv", code=1).stderr
+    assert (
+        "has no column 'loss'"
+        in desk("diff", "old", "new", "--examples", "examples.csv", "--column", "loss", code=2).stderr
+    )
+    assert "name the table with --examples" in desk.error("diff", "old", "new", "--column", "loss", code=2)

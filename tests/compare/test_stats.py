@@ -15,12 +15,14 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from gittrack.compare.stats import (
+    bootstrap,
     corrected_t,
     equivalence,
     holm,
     mcnemar,
     paired_t,
     pairs_needed,
+    permutation,
     repeats_needed,
     sign_flip,
     welch,
@@ -190,3 +192,37 @@ def test_pairs_that_are_none_are_refused() -> None:
         mcnemar([True], [])
     with pytest.raises(InvalidValue, match="more than 0"):
         corrected_t([0.1, 0.2], [0.1, 0.3], test_share=0.0)
+
+
+def test_bootstrap_is_that_of_scipy() -> None:
+    import numpy as np
+    from scipy.stats import bootstrap as scipy_bootstrap
+
+    a, b = samples(12, 60)
+    found = bootstrap(a, b)
+    apart = np.asarray(b) - np.asarray(a)
+    theirs = scipy_bootstrap((apart,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    wide = theirs.high - theirs.low
+    assert found.low == pytest.approx(theirs.low, abs=wide / 30)
+    assert found.high == pytest.approx(theirs.high, abs=wide / 30)
+    assert found.delta == pytest.approx(float(apart.mean()))
+    assert bootstrap(a, b) == found, "one answer for one question"
+    assert bootstrap(a, a).p == 1.0
+    with pytest.raises(InvalidValue, match="needs 30 pairs"):
+        bootstrap(a[:29], b[:29])
+
+
+def test_permutation_is_that_of_scipy() -> None:
+    import numpy as np
+    from scipy.stats import permutation_test
+
+    a, b = samples(13, 5, 4)
+    theirs = permutation_test((b, a), lambda x, y: np.mean(x) - np.mean(y), n_resamples=np.inf)
+    assert permutation(a, b).p == pytest.approx(float(theirs.pvalue), abs=0.01)
+    big = samples(14, 12)
+    assert permutation(*big).p == pytest.approx(
+        float(
+            permutation_test((big[1], big[0]), lambda x, y: np.mean(x) - np.mean(y), n_resamples=20_000, rng=1).pvalue
+        ),
+        abs=0.02,
+    )
