@@ -25,10 +25,9 @@ _ANSWERS = (
 # No use to wait for these.
 _HOPELESS = ("Permission denied", "Read-only file system", "No space left", "Disk quota", "Input/output error")
 _TRIES = 12
-# Refs that nobody but us moves, and the age in seconds at which a lock on one is a dead process's. Who has watched a lock for so long
-# without a change need not wait for that: git holds one for moments. Both are needed, since a machine may sleep while git holds it.
+# Refs that nobody but us moves, and for how many seconds a lock must stand still while we look, by a clock that stops with the machine,
+# before it may be a dead process's. The age of the file proves nothing: a file server has a clock of its own.
 _OURS = ("refs/experiments/", "refs/gittrack/")
-_STALE = 60.0
 _WATCHED = 10.0
 
 
@@ -72,9 +71,9 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
                 f"refs could not be changed: {said.splitlines()[0] if said else done.returncode}",
                 stderr=said,
             )
-        if watch.unlock(said):
-            continue
         attempt += 1
+        if attempt < 10 * _TRIES and watch.unlock(said):
+            continue
         if attempt >= _TRIES and not (watch.waits and time.monotonic() - began < 2 * _WATCHED):
             advice = "; if no git is at work, remove that file" if "File exists" in said else ""
             raise GitFailed(f"refs could not be changed: {said.splitlines()[0]}{advice}", stderr=said)
@@ -82,10 +81,9 @@ def change_refs(repository: Repository, changes: Sequence[RefChange], reason: st
 
 
 class _Watch:
-    """Looks at the locks that are in the way, and takes away what a killed git left.
+    """Looks at the locks that are in the way, and takes away what a killed git left: it stands still, and no git is at work here.
 
-    On refs of ours that is a lock that stands still. `packed-refs` belongs to everybody: there no git may be at work here either,
-    be it a stopped one, for it would go on with what it knew.
+    Not even a stopped git: it would go on with what it knew, and somebody's change would be lost.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -107,11 +105,7 @@ class _Watch:
         now = time.monotonic()
         if self._seen is None or self._seen[:2] != (files, there):
             self._seen = files, there, now
-        still = now - self._seen[2] > _WATCHED
-        if len(files) > 1:
-            if not still or _git_at_work(self._repository):
-                return False
-        elif not still and not _is_old(files[0]):
+        if now - self._seen[2] <= _WATCHED or _git_at_work(self._repository):
             return False
         taken = [_take(path, one) for path, one in zip(files, there, strict=True) if one is not None]
         return all(taken)
@@ -170,13 +164,6 @@ def _git_at_work(repository: Repository) -> bool:
 
 def _is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _is_old(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > _STALE
-    except OSError:
-        return False
 
 
 def _is_hopeless(repository: Repository, said: str) -> bool:

@@ -129,6 +129,30 @@ def test_packed_refs_that_a_stopped_git_holds_are_left_alone(
     assert lock.exists()
 
 
+def test_a_lock_of_ours_that_a_git_holds_is_left_to_it(
+    repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gittrack.git.refs._WATCHED", 0.5)
+    monkeypatch.setattr("gittrack.git.refs._TRIES", 3)
+    repository = Repository.discover(repo.path)
+    ref = "refs/experiments/a/1"
+    change_refs(repository, [RefChange(ref, two[0], None)])
+    with subprocess.Popen(
+        ["git", "update-ref", "--stdin"], cwd=repo.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as git:
+        assert git.stdin is not None
+        assert git.stdout is not None
+        git.stdin.write(f"start\nupdate {ref} {two[1]} {two[0]}\nprepare\n")
+        git.stdin.flush()
+        assert [git.stdout.readline() for _ in range(2)] == ["start: ok\n", "prepare: ok\n"]
+        with pytest.raises(GitFailed, match=r"1\.lock.*remove that file"):
+            change_refs(repository, [RefChange(ref, two[1], two[0])])
+        git.stdin.write("commit\n")
+        git.stdin.close()
+        assert git.wait() == 0
+    assert refs(repo) == {ref: two[1]}
+
+
 def test_a_lock_of_ours_that_others_keep_taking_is_given_up(
     repo: Repo, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
