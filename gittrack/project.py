@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from gittrack.tracking.wrap import Wrapped
 
 
-# The newest runs among which repeats are looked for; more of one configuration nobody waits for.
-_MOST_REPEATS = 1_000
+# The newest runs among which repeats are looked for. Their params agree; whether their code does is asked of each.
+_MOST_REPEATS = 20_000
 
 
 @dataclass(frozen=True)
@@ -382,10 +382,11 @@ class Project:
         """All keys of `params`, `metrics` or `tags` that any run has."""
         return self._current().keys(kind)
 
-    def repeats(self, run: Run) -> list[RunState]:
+    def repeats(self, run: Run, *, of_code: Collection[str] | None = None) -> list[RunState]:
         """A run and its finished repeats: of its experiment, of one configuration, told apart by `params.seed_like` alone.
 
-        Each with what folds measured that are runs inside it, see `with_folds`.
+        `of_code` are the commits whose trees may have run, where not all that have the same files count. Each repeat comes with
+        what folds measured that are runs inside it, see `with_folds`.
         """
         from gittrack.repeats import find_repeats, narrow
 
@@ -393,6 +394,8 @@ class Project:
             return [run.state]
         seeds = self.settings.params.seed_like
         candidates = self._current().select(narrow(run.state, seeds), experiment=run.experiment, limit=_MOST_REPEATS)
+        if of_code is not None:
+            candidates = [one for one in candidates if one.code_commit in of_code]
         found = find_repeats(self.repo, self._current(), run.state, candidates, seeds)
         whole = self.with_folds(run)
         if whole is run.state:
@@ -450,6 +453,14 @@ class Project:
         for run in by_id.values():
             found.setdefault(group_of[run.id][0].id if run.id in group_of else run.id, []).append(run)
         return list(found.values())
+
+    def code_commits(self, experiment: str | None = None) -> list[tuple[str, bool]]:
+        """The commits whose trees finished runs ran, each once, and whether that is a snapshot of a dirty tree."""
+        return self._current().code_commits(experiment)
+
+    def runs_of_code(self, commits: Sequence[str], experiment: str | None = None) -> list[Run]:
+        """The finished runs of these commits' trees, newest first."""
+        return [self._run(state) for state in self._current().of_code(commits, experiment)]
 
     def experiments(self) -> list[ExperimentSummary]:
         """Name, number of runs, and newest start of each experiment."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # From so many objects on, one pack is quicker to write than as many files, and kinder to the file system.
 _PACK_FROM = 200
 # While `git prune` sweeps, what we are just making may be swept away.
-_TRIES = 10
+_TRIES = 50
 
 REGULAR, FOLDER = 0o100644, 0o040000
 

@@ -76,6 +76,16 @@ class Index:
         selection = Selection(where, experiment, deleted)
         return self._safely(lambda db: query.select(db, selection, time.time(), sort=order, limit=limit, offset=offset))
 
+    def code_commits(self, experiment: str | None = None) -> list[tuple[str, bool]]:
+        """The commits whose trees finished runs ran, each once, and whether that is a snapshot of a dirty tree."""
+        selection = Selection(None, experiment, False)
+        return self._safely(lambda db: query.code_commits(db, selection, time.time()))
+
+    def of_code(self, commits: Sequence[str], experiment: str | None = None) -> list[RunState]:
+        """The finished runs of these commits' trees, newest first."""
+        selection = Selection(None, experiment, False)
+        return self._safely(lambda db: query.of_code(db, commits, selection, time.time()))
+
     def count(self, where: Filter | None = None, *, experiment: str | None = None, deleted: bool = False) -> int:
         selection = Selection(where, experiment, deleted)
         return self._safely(lambda db: query.count(db, selection, time.time()))

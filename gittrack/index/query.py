@@ -66,6 +66,29 @@ def select(
     return _states(connection, [n for (n,) in rows])
 
 
+def code_commits(connection: sqlite3.Connection, selection: Selection, now: float) -> list[tuple[str, bool]]:
+    """The commits whose trees finished runs ran, each once, and whether that is a snapshot of a dirty tree."""
+    condition, values = _condition(connection, selection, now)
+    rows = connection.execute(
+        f"SELECT DISTINCT code_commit, dirty FROM run WHERE status = ? AND code_commit IS NOT NULL AND {condition}",
+        [str(Status.FINISHED), *values],
+    )
+    return [(commit, bool(dirty)) for commit, dirty in rows]
+
+
+def of_code(connection: sqlite3.Connection, commits: Sequence[str], selection: Selection, now: float) -> list[RunState]:
+    """The finished runs of these commits' trees, newest first."""
+    condition, values = _condition(connection, selection, now)
+    found: list[tuple[float, str, int]] = []
+    for at in range(0, len(commits), _PART):
+        part = commits[at : at + _PART]
+        found += connection.execute(
+            f"SELECT -started, id, n FROM run WHERE status = ? AND code_commit IN ({', '.join('?' * len(part))}) AND {condition}",
+            [str(Status.FINISHED), *part, *values],
+        )
+    return _states(connection, [n for _, _, n in sorted(found)])
+
+
 def count(connection: sqlite3.Connection, selection: Selection, now: float) -> int:
     condition, values = _condition(connection, selection, now)
     row = connection.execute(f"SELECT count(*) FROM run WHERE {condition}", values).fetchone()

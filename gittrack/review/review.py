@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from gittrack.compare.code import CodeDiff, diff_code
@@ -21,12 +22,12 @@ from gittrack.data.needed import not_shared
 from gittrack.domain.input import Input
 from gittrack.domain.metric import is_detail
 from gittrack.errors import CorruptRecord, GittrackError
-from gittrack.repeats import samples
+from gittrack.repeats import configuration, samples
 from gittrack.report.numbers import counted
-from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range
+from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range, left_behind
 from gittrack.run import look_ahead
 from gittrack.settings import SETTINGS_FILE
-from gittrack.values import dataclass
+from gittrack.values import dataclass, replace
 
 if TYPE_CHECKING:
     from gittrack.project import Project
@@ -109,8 +110,32 @@ def review(project: Project, span: str | None, environ: Mapping[str, str], *, ex
         code = diff_code(project.repo, places.fork, places.tip)
         judged = _judged(project, pairs)
         moved = any(file.path == SETTINGS_FILE or file.old == SETTINGS_FILE for file in code.files)
-        sections = tuple(_section(project, places, pair, judged[at], moved) for at, pair in enumerate(pairs))
-    return Review(places, sections, code, tuple(_refused(project, sections)))
+        sections = [_section(project, places, pair, judged[at], moved) for at, pair in enumerate(pairs)]
+        notes = list(_notes(project, places, sections, experiment))
+    sections[0] = replace(sections[0], warnings=(*sections[0].warnings, *notes))
+    return Review(places, tuple(sections), code, tuple(_refused(project, sections)))
+
+
+def _notes(project: Project, span: Range, sections: Sequence[Section], experiment: str | None) -> Iterator[str]:
+    """What a gate would have looked at and did not meet."""
+    if experiment is None:
+        for name in left_behind(project, span, [one.pair for one in sections]):
+            yield f"experiment {name} measured what gates before the change, and did not run on it"
+    if any(section.gates for section in sections):
+        yield from _idle(project, sections)
+
+
+def _idle(project: Project, sections: Sequence[Section]) -> Iterator[str]:
+    """Settings that name a gate which no metric of these runs is."""
+    settings = project.settings
+    measured = {row.key for section in sections for row in section.metrics}
+    named = [*settings.report.gate, *(key for key, goal in settings.metrics.goals.items() if goal.role == "gate")]
+    for name in dict.fromkeys(named):
+        met = [key for key in measured if key == name or fnmatchcase(key, name)]
+        if not met:
+            yield f"{name} gates, and nothing that ran measured it"
+        elif not any(map(settings.gates, met)):
+            yield f"{name} gates, and no goal says which way it is better; set it in metrics.goals"
 
 
 def _judged(project: Project, pairs: Sequence[Pair]) -> list[tuple[MetricRow, ...]]:
@@ -122,7 +147,7 @@ def _judged(project: Project, pairs: Sequence[Pair]) -> list[tuple[MetricRow, ..
         a = {} if pair.a is None else samples(pair.a.runs, seeds)
         for key, x, y in align_metrics(a, samples(pair.b.runs, seeds)):
             goal = settings.goal(key)
-            if not is_detail(key) and (goal is None or goal.role != "ignore"):
+            if not is_detail(key) and (goal is None or goal.role != "ignore" or settings.gates(key)):
                 both[at, key] = x, y
     gates = {one for one in both if settings.gates(one[1])}
     verdicts = judge_all(both, lambda one: settings.goal(one[1]), gates=gates)
@@ -138,6 +163,11 @@ def _section(project: Project, span: Range, pair: Pair, metrics: tuple[MetricRow
     gates = frozenset(row.key for row in metrics if project.settings.gates(row.key))
     a, b = pair.a, pair.b
     warnings = list(_warnings(project, span, pair))
+    warnings += [
+        f"{row.key} was measured by {row.b.n} of the {len(b.runs)} runs of the head"
+        for row in metrics
+        if row.key in gates and row.b is not None and row.b.n < len(b.runs)
+    ]
     if moved:
         warnings.append(f"{SETTINGS_FILE} changes too, which says what is judged and how")
     if a is None:
@@ -149,7 +179,8 @@ def _section(project: Project, span: Range, pair: Pair, metrics: tuple[MetricRow
     except CorruptRecord as error:
         environment, data = [], []
         warnings.append(str(error))
-    params = diff_params(a.run.params, b.run.params)
+    seeds = project.settings.params.seed_like
+    params = diff_params(configuration(a.run.state, seeds), configuration(b.run.state, seeds))
     return Section(pair, metrics, gates, tuple(params), tuple(environment), tuple(data), tuple(warnings))
 
 
@@ -208,14 +239,18 @@ def _refused(project: Project, sections: Sequence[Section]) -> Iterator[str]:
             verdict = row.judged.verdict
             if row.b is None:
                 yield f"{row.key}{where} is gone: the head did not measure it"
-            elif not math.isfinite(row.b.mean) and (row.a is None or math.isfinite(row.a.mean)):
+            elif not math.isfinite(row.b.mean):
                 yield f"{row.key}{where} is {row.b.mean} on the head"
             elif verdict == "regressed":
                 yield f"{row.key}{where} regressed: {row.judged.reason}"
-            elif verdict == "undecided" and proof:
-                yield f"{row.key}{where} is undecided, and report.proof asks for proof: {row.judged.reason}"
-    if proof and not any(section.gates for section in sections):
-        yield "report.proof asks for proof, and no metric of the head gates; see metrics.goals"
+            elif proof and (verdict == "undecided" or row.a is None or min(row.a.n, row.b.n) < 2):
+                yield f"{row.key}{where} is {verdict}, and report.proof asks for proof: {row.judged.reason}"
+    if not any(section.gates for section in sections):
+        # A gate that looks at nothing would let everything pass.
+        idle = list(_idle(project, sections))
+        yield from idle
+        if proof and not idle:
+            yield "report.proof asks for proof, and no metric of the head gates; see metrics.goals"
 
 
 def _side_to_json(side: Side) -> dict[str, Any]:

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from gittrack.project import Project
     from gittrack.run import Run
 
-# Commits on either side that are looked at, and the newest runs among which theirs are looked for first.
+# Commits on either side that are looked at.
 _COMMITS = 1_000
-_RUNS = 2_000
-_MOST_EXPERIMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,15 @@ class Range:
     tip: str
     base: tuple[str, ...]
     head: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where code stands: on side `a` or `b`, at a commit so many commits from that side's end."""
+
+    side: str
+    commit: str
+    distance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +75,21 @@ def find_range(repository: Repository, text: str | None, environ: Mapping[str, s
     base, head = _named(repository, text, environ)
     fork = repository.merge_base(base, head)
     if fork is None:
-        fetch = "; this clone is shallow, and 'git fetch --unshallow' brings the rest" if repository.shallow else ""
-        raise UsageError(f"{base[:12]} and {head[:12]} have no commit in common{fetch}")
+        raise UsageError(f"{base[:12]} and {head[:12]} have no commit in common{_shallow(repository)}")
     if fork == head:
         # The change is merged already: it is the newest commit.
         parent = repository.resolve(f"{head}^1")
         if parent is None:
+            if repository.shallow:
+                raise UsageError(f"what was before {head[:12]} is not here{_shallow(repository)}")
             return Range(head, head, (), (head,))
-        fork = parent
-    return Range(
-        fork,
-        head,
-        _commits(repository, fork),
-        _commits(repository, head, f"^{fork}"),
-    )
+        base = fork = parent
+    # Not what the fork does not have: where branches merged each other, there are several forks.
+    return Range(fork, head, _commits(repository, fork), _commits(repository, head, f"^{base}"))
+
+
+def _shallow(repository: Repository) -> str:
+    return "; this clone is shallow, and 'git fetch --unshallow' brings the rest" if repository.shallow else ""
 
 
 def _named(repository: Repository, text: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -96,17 +104,19 @@ def _named(repository: Repository, text: str | None, environ: Mapping[str, str])
         if base is None:
             raise UsageError(f"there is no commit {first!r} in this clone; 'git fetch' brings what others have")
         return base, head
-    for name in (
-        environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
-        *(
-            f"origin/{name}"
-            for key in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-            if (name := environ.get(key))
-        ),
-    ):
-        found = repository.resolve(name)
-        if found is not None:
-            return found, head
+    said = environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", "")
+    for key in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
+        if environ.get(key):
+            said = said or f"origin/{environ[key]}"
+    if said:
+        base = repository.resolve(said)
+        if base is None:
+            # Another base would be compared with, and a gate would judge what nobody asked.
+            raise UsageError(
+                f"the change is to go into {said}, says CI, and that is not in this clone; fetch the whole history, with "
+                "'git fetch --unshallow' or fetch-depth: 0"
+            )
+        return base, head
     default = find_default_branch(repository)
     return (head if default is None else default[1]), head
 
@@ -116,20 +126,26 @@ def _commits(repository: Repository, *words: str) -> tuple[str, ...]:
 
 
 def find_pairs(project: Project, span: Range, experiment: str | None = None) -> list[Pair]:
-    """What ran on the change, by experiment, beside what ran before it; newest experiment first, ten at most.
+    """What ran on the change, by experiment, beside what ran before it; newest experiment first.
 
     Raises UnknownRun when nothing finished on the change.
     """
-    for limit in (_RUNS, None):
-        runs = project.runs("status = finished", experiment=experiment, limit=limit)
-        places = _standing(project.repo, span, [one.state for one in runs])
-        found = _pairs(project, runs, places)
-        whole = limit is None or len(runs) < limit
-        if whole or (found and all(one.a is not None for one in found)):
-            break
+    spots = _spots(project.repo, span, project.code_commits(experiment))
+    found = _pairs(project, project.runs_of_code(list(spots), experiment), spots)
     if not found:
-        raise UnknownRun(_nothing_ran(span, len(runs)))
-    return found[:_MOST_EXPERIMENTS]
+        raise UnknownRun(_nothing_ran(project, span, experiment))
+    return found
+
+
+def left_behind(project: Project, span: Range, pairs: Sequence[Pair]) -> list[str]:
+    """Experiments that measured what gates before the change, on its nearest commit with runs, and did not run on it."""
+    spots = {
+        code: spot for code, spot in _spots(project.repo, span, project.code_commits()).items() if spot.side == "a"
+    }
+    nearest = min((spot.distance for spot in spots.values()), default=0)
+    runs = project.runs_of_code([code for code, spot in spots.items() if spot.distance == nearest])
+    gated = {run.experiment for run in runs if any(map(project.settings.gates, run.metrics))}
+    return sorted(gated - {pair.experiment for pair in pairs})
 
 
 def find_speaker(project: Project, revision: str, experiment: str | None = None) -> Side | None:
@@ -140,50 +156,48 @@ def find_speaker(project: Project, revision: str, experiment: str | None = None)
     tip = project.repo.resolve(revision) or project.repo.resolve(f"origin/{revision}")
     if tip is None:
         return None
-    span = Range(tip, tip, (), _commits(project.repo, tip))
-    for limit in (_RUNS, None):
-        runs = project.runs("status = finished", limit=limit)
-        pairs = _pairs(project, runs, _standing(project.repo, span, [one.state for one in runs]))
-        if pairs:
-            return min((one.b for one in pairs), key=lambda side: (side.run.experiment != experiment, side.distance))
-        if limit is not None and len(runs) < limit:
-            break
-    return None
+    spots = _spots(project.repo, Range(tip, tip, (), _commits(project.repo, tip)), project.code_commits())
+    pairs = _pairs(project, project.runs_of_code(list(spots)), spots)
+    return min(
+        (one.b for one in pairs), key=lambda side: (side.run.experiment != experiment, side.distance), default=None
+    )
 
 
-def _nothing_ran(span: Range, runs: int) -> str:
+def _nothing_ran(project: Project, span: Range, experiment: str | None) -> str:
     since = f" and the {len(span.head) - 1:,} before it since {span.fork[:8]}" if len(span.head) > 1 else ""
+    runs = project.count("status = finished", experiment=experiment)
     there = f"none of the {runs:,} finished runs here" if runs else "no run here"
+    failed = project.count(f"status in (failed, killed) and commit = {span.tip}", experiment=experiment)
+    broke = f", and {failed:,} of it failed" if failed else ""
     return (
-        f"{there} is of commit {span.tip[:8]}{since}; make one with 'gittrack run', or bring those of others with "
+        f"{there} is of commit {span.tip[:8]}{since}{broke}; make one with 'gittrack run', or bring those of others with "
         "'gittrack fetch'"
     )
 
 
-def _standing(repository: Repository, span: Range, runs: Sequence[RunState]) -> dict[str, tuple[str, str, int]]:
-    """For each run on a side, by its id: side, commit, and how many commits that lies away from the side's own end.
+def _spots(repository: Repository, span: Range, commits: Sequence[tuple[str, bool]]) -> dict[str, _Spot]:
+    """For each commit that ran and stands on a side, where.
 
-    A snapshot of a dirty tree stands where it was taken. Code that a rebase gave another commit is known by its tree.
+    A snapshot of a dirty tree stands where it was taken, unless the change has that very tree: then it was committed since.
+    Code that a rebase gave another commit is known by its tree.
     """
-    spots = {commit: ("b", commit, at) for at, commit in enumerate(span.head)}
-    spots |= {commit: ("a", commit, at) for at, commit in enumerate(span.base)}
-    elsewhere = dict.fromkeys(run.code_commit for run in runs if run.code_commit and run.code_commit not in spots)
-    known = _parents_and_trees(repository, elsewhere)
-    by_tree: dict[str, tuple[str, str, int]] = {}
-    if known:
-        for commit, (_, tree) in _parents_and_trees(repository, (*span.head, *span.base)).items():
-            by_tree.setdefault(tree, spots[commit])
-    found = {}
-    for run in runs:
-        code = run.code_commit
-        if code is None:
-            continue
-        spot = spots.get(code)
-        if spot is None and code in known:
-            parent, tree = known[code]
-            spot = spots.get(parent) if run.dirty else by_tree.get(tree)
+    ends = {commit: _Spot("b", commit, at) for at, commit in enumerate(span.head)}
+    ends |= {commit: _Spot("a", commit, at) for at, commit in enumerate(span.base)}
+    elsewhere = [one for one in commits if one[0] not in ends]
+    found = {commit: ends[commit] for commit, _ in commits if commit in ends}
+    if not elsewhere:
+        return found
+    known = _parents_and_trees(repository, [commit for commit, _ in elsewhere])
+    by_tree: dict[str, _Spot] = {}
+    for commit, (_, tree) in _parents_and_trees(repository, (*span.head, *span.base)).items():
+        by_tree.setdefault(tree, ends[commit])
+    for commit, dirty in elsewhere:
+        parent, tree = known.get(commit, ("", ""))
+        spot = by_tree.get(tree)
+        if dirty and (spot is None or spot.side == "a"):
+            spot = ends.get(parent)
         if spot is not None:
-            found[run.id] = spot
+            found[commit] = spot
     return found
 
 
@@ -202,29 +216,36 @@ def _parents_and_trees(repository: Repository, commits: Iterable[str]) -> dict[s
     return found
 
 
-def _pairs(project: Project, runs: Sequence[Run], places: Mapping[str, tuple[str, str, int]]) -> list[Pair]:
+def _pairs(project: Project, runs: Sequence[Run], spots: Mapping[str, _Spot]) -> list[Pair]:
     sides: dict[str, dict[str, list[Run]]] = {}
     for run in runs:
-        if run.id in places:
-            sides.setdefault(run.experiment, {}).setdefault(places[run.id][0], []).append(run)
+        sides.setdefault(run.experiment, {}).setdefault(_spot(run, spots).side, []).append(run)
     pairs = []
     for experiment, there in sides.items():
         if "b" in there:
-            b = _side(project, there["b"], places)
-            a = _side(project, there["a"], places, like=b) if "a" in there else None
+            b = _side(project, there["b"], spots)
+            a = _side(project, there["a"], spots, like=b) if "a" in there else None
             pairs.append(Pair(experiment, a, b))
     return pairs
 
 
-def _side(
-    project: Project, runs: Sequence[Run], places: Mapping[str, tuple[str, str, int]], like: Side | None = None
-) -> Side:
-    """Who speaks for a side: of the nearest commit the configuration that is `like` another, else what the settings say."""
+def _spot(run: Run, spots: Mapping[str, _Spot]) -> _Spot:
+    return spots[str(run.state.code_commit)]
+
+
+def _side(project: Project, runs: Sequence[Run], spots: Mapping[str, _Spot], like: Side | None = None) -> Side:
+    """Who speaks for a side: of its nearest commit the configuration that is `like` another, else what the settings say.
+
+    Runs that measured what gates go before those that did not, and clean ones before dirty ones: on the base wherever they are,
+    since somebody who tries a change before committing it leaves dirty runs there.
+    """
     seeds = project.settings.params.seed_like
-    nearest = min(places[run.id][2] for run in runs)
-    near = [run for run in runs if places[run.id][2] == nearest]
-    # A run that measured nothing, like the parent of a cross-validation, speaks for nobody.
-    near = [run for run in near if any(not is_detail(key) for key in run.metrics)] or near
+    runs = _telling(project, runs)
+    if like is not None:
+        runs = [run for run in runs if not run.dirty] or runs
+    nearest = min(_spot(run, spots).distance for run in runs)
+    near = [run for run in runs if _spot(run, spots).distance == nearest]
+    near = [run for run in near if not run.dirty] or near
     shapes = {run.id: repr(sorted(configuration(run.state, seeds).items())) for run in near}
     wanted = None if like is None else repr(sorted(configuration(like.run.state, seeds).items()))
     chosen = next((run for run in near if shapes[run.id] == wanted), None)
@@ -232,7 +253,20 @@ def _side(
     if chosen is None:
         chosen, why = _speaker(project, near), str(project.settings.report.runs)
     others = len(set(shapes.values())) - 1
-    return Side(chosen, tuple(project.repeats(chosen)), places[chosen.id][1], nearest, others, why)
+    # Where a change left the code as it was, or took it back, a run of the other side may be a repeat of this one's.
+    here = {code for code, spot in spots.items() if spot.side == _spot(chosen, spots).side}
+    repeats = project.repeats(chosen, of_code=here)
+    return Side(chosen, tuple(repeats), _spot(chosen, spots).commit, nearest, others, why)
+
+
+def _telling(project: Project, runs: Sequence[Run]) -> Sequence[Run]:
+    """Those that measured what gates, else what has a goal, else anything: a quick trial of something else speaks for nobody."""
+    settings = project.settings
+    for counts in (settings.gates, lambda key: settings.goal(key) is not None, lambda key: not is_detail(key)):
+        found = [run for run in runs if any(map(counts, run.metrics))]
+        if found:
+            return found
+    return runs
 
 
 def _speaker(project: Project, runs: Sequence[Run]) -> Run:

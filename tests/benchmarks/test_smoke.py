@@ -35,6 +35,13 @@ EXPECTED = {
         "model ls, 20 versions, 100 events",
         "model history of 20 events",
     },
+    "compare": {
+        "diff of two configurations",
+        "diff --alone",
+        "report, 20 runs",
+        "report --md",
+        "report --html, 6 runs",
+    },
 }
 
 

@@ -16,6 +16,7 @@ from cmarkgfm import github_flavored_markdown_to_html
 from cmarkgfm.cmark import Options
 
 from tests.cli.conftest import Desk
+from tests.helpers import Repo
 
 GOLDEN = Path(__file__).parent / "reports"
 GOALS = """\
@@ -400,6 +401,198 @@ def test_in_a_bare_repository(desk: Desk, tmp_path: Path) -> None:
     better(desk)
     desk.repo.git("clone", "--quiet", "--mirror", str(desk.repo.path), str(tmp_path / "host.git"))
     assert "**improved**" in desk.out("-C", str(tmp_path / "host.git"), "report", "main..idea", "--md")
+
+
+BAD = (0.5, 0.507, 0.498)
+
+
+def test_a_shallow_clone_is_no_reason_to_pass(desk: Desk, tmp_path: Path) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    head = change(desk)
+    repeats(desk, "new", BAD)
+    there = desk.repo.path.as_uri()
+    for name, words in (("branch", ("--branch", "idea")), ("both", ("--branch", "idea", "--no-single-branch"))):
+        desk.repo.git("clone", "--quiet", "--depth", "1", *words, there, str(tmp_path / name))
+        desk("-C", str(tmp_path / name), "fetch", "--no-data")
+        assert "git fetch --unshallow" in desk("-C", str(tmp_path / name), "report", "--gate", code=2).stderr
+    job = Repo(tmp_path / "job")
+    Repo(tmp_path).git("init", "--quiet", "job")
+    job.git("remote", "add", "origin", there)
+    job.git("fetch", "--quiet", "--depth", "1", "origin", head)
+    job.git("checkout", "--quiet", "--detach", head)
+    desk("-C", str(job.path), "fetch", "--no-data")
+    said = desk("-C", str(job.path), "report", "--gate", code=2, env={"GITHUB_BASE_REF": "main"}).stderr
+    assert "the change is to go into origin/main, says CI, and that is not in this clone" in said
+    assert "origin/nope" in desk("report", code=2, env={"GITHUB_BASE_REF": "nope"}).stderr
+
+
+def test_who_tries_a_change_before_committing_it_does_not_move_the_base(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    desk.repo.write("train.py", "worse\n")
+    repeats(desk, "tried", BAD, allow_dirty="tracked")
+    desk.repo.write("train.py", "another try\n")
+    repeats(desk, "other", BAD, allow_dirty="tracked")
+    change(desk, "worse\n")
+    # What was tried with the very code of the change is of the change.
+    assert desk.json("report")["experiments"][0]["head"]["name"] == "tried-2"
+    repeats(desk, "new", BAD)
+    found = desk.json("report")
+    (one,) = found["experiments"]
+    assert (one["base"]["name"], one["head"]["name"], found["verdict"]) == ("old-2", "new-2", "regressed")
+    assert not any("dirty" in text for text in one["warnings"] if "base" in text)
+
+
+def test_runs_of_one_side_are_not_runs_of_the_other_though_the_code_is_the_same(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    desk.repo.git("switch", "--quiet", "-c", "idea")
+    desk.repo.commit("Nothing, to run the checks again")
+    repeats(desk, "new", BAD)
+    found = desk.json("report")
+    (one,) = found["experiments"]
+    assert (len(one["base"]["runs"]), len(one["head"]["runs"]), found["verdict"]) == (3, 3, "regressed")
+    assert one["metrics"][0]["a"]["mean"] == pytest.approx(sum(BASE) / 3)
+
+
+def test_every_experiment_is_judged_however_many_there_are(desk: Desk) -> None:
+    goals(desk)
+    names = [f"exp{at}" for at in range(12)]
+    for at, side in enumerate(("old", "new")):
+        if at:
+            change(desk)
+        for name in names:
+            for seed, value in enumerate(BASE):
+                bad = at * 0.4 * (name == "exp0")
+                desk.run(
+                    f"{side}{seed}",
+                    experiment=name,
+                    params={"seed": seed},
+                    metrics={"acc": [value - bad - bad * seed / 50]},
+                )
+    assert "acc in exp0 regressed" in desk("report", "--gate", code=4).stderr
+    assert len(desk.json("report")["experiments"]) == 12
+
+
+def test_a_quick_trial_of_something_else_speaks_for_nobody(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    desk.repo.write("README.md", "later")
+    desk.repo.commit("Words")
+    desk.run("smoke", params={"lr": 0.1, "seed": 0}, metrics={"smoke/ok": [1.0]})
+    change(desk)
+    repeats(desk, "new", BAD)
+    (one,) = desk.json("report")["experiments"]
+    assert (one["base"]["name"], one["base"]["behind"]) == ("old-2", 1)
+
+
+def test_what_diverged_is_refused_though_the_base_diverged_too(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", (0.9, 0.91, float("nan")))
+    change(desk)
+    repeats(desk, "new", (float("nan"),) * 3)
+    assert "acc is nan on the head" in desk("report", "--gate", code=4).stderr
+
+
+def test_one_run_on_a_side_is_no_proof(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE[:1])
+    change(desk)
+    repeats(desk, "new", BASE[:1])
+    desk("report", "--gate")
+    assert (
+        "acc is equal, and report.proof asks for proof"
+        in desk("report", "--gate", code=4, env={"GITTRACK_REPORT_PROOF": "true"}).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            "metrics: {goals: {acc: max, typo/acc: {goal: max, role: gate}}}",
+            "typo/acc gates, and nothing that ran measured it",
+        ),
+        ("metrics: {goals: {acc: max}}\nreport: {gate: [typo]}", "typo gates, and nothing that ran measured it"),
+        ("report: {gate: [acc]}", "acc gates, and no goal says which way it is better"),
+    ],
+)
+def test_a_gate_that_looks_at_nothing_is_shut(desk: Desk, settings: str, words: str) -> None:
+    goals(desk, settings + "\n")
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", BAD)
+    assert words in desk("report", "--gate", code=4).stderr
+
+
+def test_a_gate_beside_one_that_works_is_only_told(desk: Desk) -> None:
+    goals(desk, GOALS.replace("loss: min", "typo: {goal: max, role: gate}"))
+    better_runs = (0.951, 0.958, 0.949)
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", better_runs)
+    desk("report", "--gate")
+    assert "typo gates, and nothing that ran measured it" in desk.json("report")["experiments"][0]["warnings"]
+
+
+def test_named_as_a_gate_a_metric_is_not_ignored(desk: Desk) -> None:
+    goals(desk, "metrics: {goals: {acc: {goal: max, role: ignore}}}\nreport: {gate: [acc]}\n")
+    repeats(desk, "old", BASE)
+    change(desk)
+    repeats(desk, "new", BAD)
+    assert "acc regressed" in desk("report", "--gate", code=4).stderr
+
+
+def test_an_experiment_that_did_not_run_on_the_change_is_named(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    desk.run("other", experiment="letters", params={"seed": 1}, metrics={"acc": [0.5]})
+    change(desk)
+    repeats(desk, "new", BASE)
+    warnings = desk.json("report")["experiments"][0]["warnings"]
+    assert "experiment letters measured what gates before the change, and did not run on it" in warnings
+
+
+def test_branches_that_merged_each_other(desk: Desk) -> None:
+    """There are two forks then; what the base has is no part of the change, whichever is taken."""
+    goals(desk)
+    repeats(desk, "root", BASE)
+    change(desk, "idea\n")
+    desk.repo.git("switch", "--quiet", "main")
+    desk.repo.write("main.py", "main\n")
+    on_main = desk.repo.commit("On main")
+    repeats(desk, "main", BAD)
+    desk.repo.git("switch", "--quiet", "-c", "helper", "idea")
+    desk.repo.git("merge", "--quiet", "-m", "Main into idea", "main")
+    desk.repo.git("switch", "--quiet", "main")
+    desk.repo.git("merge", "--quiet", "-m", "Idea into main", "idea")
+    desk.repo.git("switch", "--quiet", "idea")
+    desk.repo.git("merge", "--quiet", "--ff-only", "helper")
+    desk.repo.write("more.py", "more\n")
+    desk.repo.commit("More")
+    repeats(desk, "new", BAD)
+    (one,) = desk.json("report", "main..idea")["experiments"]
+    assert one["head"]["name"] == "new-2"
+    assert one["head"]["commit"] != on_main
+
+
+def test_a_metric_that_some_runs_of_the_head_did_not_measure(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    desk.run("new-0", params={"lr": 0.1, "seed": 0}, metrics={"acc": [0.9], "loss": [0.3]})
+    for seed in (1, 2):
+        desk.run(f"new-{seed}", params={"lr": 0.1, "seed": seed}, metrics={"loss": [0.3]})
+    assert "acc was measured by 1 of the 3 runs of the head" in desk.json("report")["experiments"][0]["warnings"]
+
+
+def test_seeds_are_no_change_of_params(desk: Desk) -> None:
+    goals(desk)
+    repeats(desk, "old", BASE)
+    change(desk)
+    desk.run("new", params={"lr": 0.1, "seed": 77}, metrics={"acc": [0.9]})
+    assert desk.json("report")["experiments"][0]["params"] == []
 
 
 class Page(HTMLParser):
