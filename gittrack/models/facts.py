@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gittrack.compare.stats import LEVEL
 from gittrack.compare.verdict import NAMES, Judgement, choose
 from gittrack.data.depot import Depot
 from gittrack.data.needed import not_shared
@@ -22,8 +23,6 @@ from gittrack.values import dataclass
 if TYPE_CHECKING:
     from gittrack.index.index import Index
 
-# Of two groups of runs one is called better at this level.
-_LEVEL = 0.05
 _WORDS = 300
 
 
@@ -79,7 +78,7 @@ class World:
         tested, _ = found
         # The mean is on the right side; that it is higher is half of what the test of any difference says.
         p = tested.p / 2
-        if p > _LEVEL:
+        if p > LEVEL:
             return False, f"{words}, which may be chance ({NAMES[tested.test]}, p = {p:.2g}); more repeats would tell"
         return True, f"{words} ({NAMES[tested.test]}, p = {p:.2g})"
 
