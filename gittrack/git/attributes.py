@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from gittrack.git.repository import Repository
 
 _BEGIN, _END = b"# >>> gittrack >>>", b"# <<< gittrack <<<"
-_BLOCK = re.compile(rb"^%s$.*?^%s$\n?" % (re.escape(_BEGIN), re.escape(_END)), re.MULTILINE | re.DOTALL)
+# Whole, and with nothing inside but lines that gittrack writes: of a block that lost its end, somebody else's lines may follow.
+_BLOCK = re.compile(
+    rb"^%s\r?\n(?:/\.gittrack/\S+ diff=gittrack\r?\n)*%s(?:\r?\n|\Z)" % (re.escape(_BEGIN), re.escape(_END)),
+    re.MULTILINE,
+)
 
 
 def set_attributes(repository: Repository, lines: Sequence[str]) -> bool:
@@ -36,7 +40,7 @@ def set_attributes(repository: Repository, lines: Sequence[str]) -> bool:
 
 
 def with_block(there: bytes, lines: Sequence[str]) -> bytes:
-    """The file with our block in it once: where it was, else at the end."""
+    """The file with our block in it once: where it was, else at the end; one that is not whole stays as it is."""
     block = b"\n".join([_BEGIN, *(line.encode("utf-8") for line in lines), _END]) + b"\n"
     first = _BLOCK.search(there)
     if first is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,43 @@ def test_init_again_changes_nothing_and_lines_of_the_user_stay(desk: Desk) -> No
     assert "'git diff'" not in desk.out("init")
     assert attributes.read_bytes() == whole + b"*.more text\n"
     assert list(attributes.parent.glob("*.tmp")) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda block: block.replace(b"# <<< gittrack <<<\n", b""),
+        lambda block: block.replace(b"# >>> gittrack >>>\n", b""),
+        lambda block: block.replace(b"# <<< gittrack <<<\n", b"*.mine text\n# <<< gittrack <<<\n"),
+        lambda block: block.replace(b"# >>> gittrack >>>\n", b"# >>> gittrack >>>\n*.mine diff=gittrack\n"),
+    ],
+    ids=["no-end", "no-begin", "a-line-inside", "a-line-of-the-same-driver"],
+)
+def test_a_block_that_is_not_whole_stays_and_a_whole_one_is_added(desk: Desk, spoil: Callable[[bytes], bytes]) -> None:
+    desk("init")
+    attributes = desk.repo.path / ".git" / "info" / "attributes"
+    block = attributes.read_bytes()
+    spoiled = spoil(block) + b"*.ipynb diff=mine\n"
+    attributes.write_bytes(spoiled)
+    for _ in range(2):
+        desk("init")
+        assert attributes.read_bytes() == spoiled + block
+    # Whole blocks are one again, and what stands between them and the broken one stays.
+    attributes.write_bytes(spoiled + block + b"*.last text\n" + block)
+    desk("init")
+    assert attributes.read_bytes() == spoiled + block + b"*.last text\n"
+
+
+def test_a_block_whose_lines_an_editor_ended_its_own_way_is_the_same_block(desk: Desk) -> None:
+    desk("init")
+    attributes = desk.repo.path / ".git" / "info" / "attributes"
+    block = attributes.read_bytes()
+    attributes.write_bytes((b"*.a text\n" + block + b"*.b text\n").replace(b"\n", b"\r\n"))
+    desk("init")
+    assert attributes.read_bytes() == b"*.a text\r\n" + block + b"*.b text\r\n"
+    attributes.write_bytes(block.removesuffix(b"\n"))
+    desk("init")
+    assert attributes.read_bytes() == block
 
 
 def test_a_command_of_the_users_own_stays_and_one_of_ours_is_renewed(desk: Desk) -> None:
