@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
 from gittrack.report.numbers import change, column, counted
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape
+from gittrack.review.headline import headline, in_a_line
 from gittrack.review.review import Review, Section, review
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ _PAGE_CURVES, _PAGE_RUNS, _PAGE_LANES = 10, 200, 12
 )
 @click.option("--images-url", metavar="URL", help="Where DIR will be found by who reads the Markdown.")
 @click.option("--gate", is_flag=True, help="Exit with 4 when a metric that gates regressed.")
-@click.option("--comment", is_flag=True, help="Post it to the pull request that CI runs for, and its state.")
+@click.option(
+    "--comment", is_flag=True, help="Post it to the pull request that CI runs for, and with a gate its state."
+)
 @click.option("--pull-request", "number", metavar="N", help="Comment on this pull request.")
-@click.option("--key", metavar="WORD", default="default", help="Keep several comments in one pull request apart.")
+@click.option("--key", metavar="WORD", default="default", help="Keep several comments and states apart.")
 @form_options("json", "md")
 @click.pass_obj
 def report(
@@ -71,21 +75,53 @@ def report(
         if host is not None:
             _say_nothing_ran(app, host, str(error), key)
         raise
+    trouble: list[GittrackError | OSError] = []
     curves = _curves(app, found) if form == "md" or comment or images else {}
-    pictures = {} if images is None else _draw(curves, Path(images), images_url or images)
+    pictures: Mapping[str, str] = {}
+    if images is not None:
+        with _for_later(trouble):
+            pictures = _draw(curves, Path(images), images_url or images)
     if html is not None:
-        _write_page(app, found, Path(html))
+        with _for_later(trouble):
+            _write_page(app, found, Path(html), gate)
+    markdown = _markdown(found, curves, pictures, key, gate) if form == "md" or comment else ""
     if form == "json":
         app.console.json(found.to_json())
     elif form == "md":
-        app.console.write(_markdown(found, curves, pictures, key))
+        app.console.write(markdown)
     elif html is None or comment:
-        app.console.lines(_text(app, found))
-    refused = f"the gate says no: {'; '.join(found.refused)}" if found.refused else ""
+        app.console.lines(_text(app, found, gate))
     if host is not None:
-        _post(app, host, found, _markdown(found, curves, pictures, key), key, gate and refused)
-    if gate and refused:
-        raise ReportRefused(refused)
+        _post(app, host, found, markdown, key, gate, trouble)
+    _end(app, found, gate, trouble)
+
+
+@contextmanager
+def _for_later(trouble: list[GittrackError | OSError]) -> Iterator[None]:
+    """What fails keeps nothing else from being done: it is said at the end."""
+    try:
+        yield
+    except (GittrackError, OSError) as error:
+        trouble.append(error)
+
+
+def _end(app: App, found: Review, gate: bool, trouble: Sequence[GittrackError | OSError]) -> None:
+    """Fail with what the gate says, else with what went wrong first; the rest is said."""
+    failures = [*([ReportRefused(_no(found))] if gate and found.refused else []), *trouble]
+    for one in failures[1:]:
+        app.console.note(_said(one))
+    if failures:
+        raise failures[0]
+
+
+def _said(error: GittrackError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error)
+    return str(error)
+
+
+def _no(found: Review) -> str:
+    return f"the gate says no: {'; '.join(found.refused)}"
 
 
 def _curves(app: App, found: Review) -> dict[str, list[Curves]]:
@@ -94,10 +130,12 @@ def _curves(app: App, found: Review) -> dict[str, list[Curves]]:
     return {one.pair.experiment: curves(app.project, one) for one in found.sections}
 
 
-def _markdown(found: Review, curves: Mapping[str, Sequence[Curves]], pictures: Mapping[str, str], key: str) -> str:
+def _markdown(
+    found: Review, curves: Mapping[str, Sequence[Curves]], pictures: Mapping[str, str], key: str, gate: bool
+) -> str:
     from gittrack.review.markdown import as_markdown
 
-    return as_markdown(found, curves, images=pictures, key=key)
+    return as_markdown(found, curves, images=pictures, key=key, gate=gate)
 
 
 def _draw(curves: Mapping[str, Sequence[Curves]], folder: Path, address: str) -> dict[str, str]:
@@ -114,7 +152,7 @@ def _draw(curves: Mapping[str, Sequence[Curves]], folder: Path, address: str) ->
     return found
 
 
-def _write_page(app: App, found: Review, path: Path) -> None:
+def _write_page(app: App, found: Review, path: Path, gate: bool) -> None:
     from gittrack.review.curves import curves
     from gittrack.review.page import Pictures, as_page
 
@@ -124,7 +162,7 @@ def _write_page(app: App, found: Review, path: Path) -> None:
         )
         for one in found.sections
     }
-    path.write_text(as_page(found, pictures), encoding="utf-8", errors="replace")
+    path.write_text(as_page(found, pictures, gate=gate), encoding="utf-8", errors="replace")
 
 
 def _parallel(app: App, section: Section) -> Parallel | None:
@@ -159,10 +197,12 @@ def _say_nothing_ran(app: App, host: Host, why: str, key: str) -> None:
         app.console.note(str(error))
 
 
-def _post(app: App, host: Host, found: Review, text: str, key: str, refused: str | bool) -> None:
-    """Comment, state and the job's summary; what the host refuses is said when the rest is done, unless the gate says more."""
-    from gittrack.review.hosts import head_commit, post
-    from gittrack.review.markdown import headline, marker, within
+def _post(
+    app: App, host: Host, found: Review, text: str, key: str, gate: bool, trouble: list[GittrackError | OSError]
+) -> None:
+    """Comment and the job's summary, and with a gate the commit's state; what the host refuses is added to the trouble."""
+    from gittrack.review.hosts import context, head_commit, post
+    from gittrack.review.markdown import marker, within
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -171,32 +211,22 @@ def _post(app: App, host: Host, found: Review, text: str, key: str, refused: str
                 file.write(text + "\n")
         except OSError as error:
             app.console.note(f"the job's summary {summary} cannot be written: {error.strerror}")
-    trouble: list[GittrackError] = []
-    try:
+    with _for_later(trouble):
         app.console.note(f"commented: {post(host, marker(key), within(text, host.room))}")
-    except GittrackError as error:
-        trouble.append(error)
-    try:
-        said = escape(str(refused) if refused else headline(found).replace("**", ""))
-        host.set_state(head_commit(os.environ, found.span.tip), "failure" if refused else "success", said)
-    except GittrackError as error:
-        trouble.append(error)
-    if refused:
-        for one in trouble:
-            app.console.note(str(one))
-    elif trouble:
-        raise trouble[0]
+    if gate:
+        said = escape(_no(found) if found.refused else in_a_line(headline(found)))
+        with _for_later(trouble):
+            commit = head_commit(os.environ, found.span.tip)
+            host.set_state(commit, "failure" if found.refused else "success", said, context(key))
 
 
 # --- as text
 
 
-def _text(app: App, found: Review) -> Iterator[str]:
-    from gittrack.review.markdown import headline
-
+def _text(app: App, found: Review, gate: bool) -> Iterator[str]:
     paint = app.console.paint
     style = paint or (lambda text, name: text)
-    yield style(escape(headline(found).replace("**", "")), VERDICT_STYLES[found.word])
+    yield style(escape(in_a_line(headline(found))), VERDICT_STYLES[found.word])
     room = app.console.width - 2
     for section in found.sections:
         yield ""
@@ -218,8 +248,9 @@ def _text(app: App, found: Review) -> Iterator[str]:
     if found.code.files:
         yield ""
         yield f"{counted(len(found.code.files), 'file')} changed in {counted(len(found.span.head), 'commit')}"
-    for reason in found.refused:
-        yield style(f"the gate says no: {escape(reason)}", "bad")
+    # With a gate the command ends with that.
+    for reason in () if gate else found.refused:
+        yield style(f"a gate would say no: {escape(reason)}", "bad")
 
 
 def _side(side: Side, style: Paint) -> str:

@@ -6,25 +6,33 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 from gittrack.compare.align import ABSENT
 from gittrack.compare.diff import MetricRow, Row
-from gittrack.compare.verdict import p_text
 from gittrack.report.compared import sample_text
 from gittrack.report.numbers import column, counted, exact
 from gittrack.report.text import escape, fit
 from gittrack.review.curves import CommonCurve, Curves, common
+from gittrack.review.headline import headline, in_a_line
 from gittrack.review.review import Review, Section
 from gittrack.review.sides import Side
 
 SIGNS = {"improved": "✅", "regressed": "❌", "mixed": "⚠️", "equal": "🟰", "undecided": "❔", "new": "🌱"}
-_PLAIN = re.compile(r"[A-Za-z0-9_./ +=,:-]+")
-_MARKED = re.compile(r"[^A-Za-z0-9 ]")
+# What no host makes anything else of: words, numbers and usual signs. Letters and digits mixed may be the name of a commit, which
+# hosts make a link of, or of an issue (GH-7); with a dot or a slash it may be an address.
+_WORD = r"(?![a-f]{7})[A-Za-z]+(?:['-][A-Za-z]+)*"
+_NUMBER = r"[+-]?[0-9]{1,6}(?:[.,][0-9]{1,6})?%?"
+_PLAIN = re.compile(rf"""[('"]*(?:{_WORD}|{_NUMBER}|)[)'".,:;]*|[=±→–%]""")
+# A command in a sentence, between spaces: two code spans that touch each other would be none.
+_QUOTED = re.compile(r"(?<![^ ])'([^']+)'(?=[.,:;)]*(?: |$))")
+# All that an address may hold but brackets, which could end it.
+_ADDRESS = ":/?#@!$&'*+,;=%~"
 _WIDE = 60
 _ROWS = 15
-_NAMED = 3
-_HIGHEST = 1e15
+_HIGHEST, _LOWEST = 1e15, 1e-15
 
 
 def marker(key: str) -> str:
@@ -38,17 +46,20 @@ def as_markdown(
     *,
     images: Mapping[str, str] | None = None,
     key: str = "default",
+    gate: bool = False,
 ) -> str:
-    """The whole report; `curves` by experiment, and `images` by experiment as addresses of pictures of them."""
-    lines = [marker(key), f"### gittrack: {SIGNS[review.word]} {headline(review, code)}", ""]
+    """The whole report; `curves`, and `images` as addresses of pictures, by experiment; `gate`: one was asked for."""
+    told = in_a_line(headline(review), "**{}**".format, code)
+    lines = [marker(key), f"### gittrack: {SIGNS[review.word]} {told}", ""]
     if review.refused:
-        lines += [f"**The gate says no:** {sentence(reason)}  " for reason in review.refused]
+        who = "The gate says no" if gate else "A gate would say no"
+        lines += [f"**{who}:** {sentence(reason)}  " for reason in review.refused]
         lines.append("")
     for section in review.sections:
         lines += _section(section, len(review.sections) > 1, curves.get(section.pair.experiment, ()))
         address = (images or {}).get(section.pair.experiment)
         if address:
-            lines += [f"![Learning curves]({address})", ""]
+            lines += [f"![Learning curves]({quote(address, safe=_ADDRESS)})", ""]
     lines += _changed_code(review)
     lines += [
         f"<sub>`{review.span.fork[:8]}..{review.span.tip[:8]}`, {counted(len(review.span.head), 'commit')}</sub>",
@@ -63,54 +74,47 @@ def within(text: str, room: int) -> str:
         return text
     note = "\n\n_Shortened: a comment has no room for more; the job's summary has all._\n"
     kept = text
-    while len(kept) + len(note) > room and "<details>" in kept:
-        kept = kept[: kept.rindex("<details>")]
+    # At the beginning of a line: elsewhere it is a name, and a name that is cut could mean something.
+    while len(kept) + len(note) > room and "\n<details>" in kept:
+        kept = kept[: kept.rindex("\n<details>") + 1]
     if len(kept) + len(note) > room:
         kept = kept[: room - len(note)].rpartition("\n")[0]
     return kept + note
 
 
 def code(text: str) -> str:
-    """Text from outside as code in one line; what has a meaning in Markdown or HTML loses it."""
-    text = fit(escape(text), _WIDE)
-    if _PLAIN.fullmatch(text) and text.strip() == text:
-        return f"`{text}`"
-    # Not between backticks: a table would end at a bar there. A character by its number means nothing but itself.
-    return f"<code>{_MARKED.sub(lambda found: f'&#{ord(found[0])};', text)}</code>"
+    """Text from outside as code in one line, shortened; what has a meaning in Markdown or HTML loses it."""
+    return _span(fit(escape(text), _WIDE))
+
+
+def cell(text: str) -> str:
+    """The same in a table, which a bar would end even there."""
+    return code(text).replace("|", "\\|")
 
 
 def sentence(text: str) -> str:
-    """Words that may hold names from outside, as they are."""
-    return _MARKED.sub(lambda found: found[0] if found[0] in ".,:;()'/%±=-" else f"&#{ord(found[0])};", escape(text))
+    """Words that may hold names from outside: what is not plainly words and numbers becomes code."""
+    found = _QUOTED.split(escape(text))
+    return "".join(_span(part) if at % 2 else _words(part) for at, part in enumerate(found))
 
 
-def headline(review: Review, named: Any = lambda text: text) -> str:
-    """The verdict in a line: what improved and regressed, and by how much; `named` dresses the name of a metric."""
-    if review.word == "new":
-        return "**new**: nothing ran before this change to compare it with"
-    rows = review.judged
-    if not rows:
-        return "**undecided**: no goal says which way a metric is better; see `metrics.goals` in the settings"
+def _words(text: str) -> str:
     parts: list[str] = []
-    for verdict in ("regressed", "improved", "undecided", "equal"):
-        found = [row for row in rows if row.judged.verdict == verdict]
-        if not found or (verdict == "equal" and parts):
-            continue
-        told = [_told(row, named) for row in found[:_NAMED]]
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        parts.append(f"**{verdict}**: {', '.join(told)}{more}")
-    return "; ".join(parts)
+    for plain, words in groupby(text.split(" "), lambda word: _PLAIN.fullmatch(word) is not None):
+        together = " ".join(words)
+        name = together.rstrip(".,:;")
+        parts.append(together if plain or not name else f"{_span(name)}{together[len(name) :]}")
+    return " ".join(parts)
 
 
-def _told(row: MetricRow, named: Any) -> str:
-    if row.a is None or row.b is None or row.judged.verdict == "equal":
-        return str(named(row.key))
-    a, b = column([row.a.mean, row.b.mean])
-    tested = row.judged.tested
-    chance = f", p = {p_text(tested.p)}" if tested is not None else ""
-    percent = "" if row.delta_pct is None else f"{row.delta_pct:+.1f} %"
-    told = f"{percent}{chance}".removeprefix(", ")
-    return f"{named(row.key)} {a} → {b}" + (f" ({told})" if told else "")
+def _span(text: str) -> str:
+    """A code span, in which nothing has a meaning but a run of backticks as long as the one that opened it (CommonMark 6.1)."""
+    if not text:
+        return "<code></code>"
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    # One space on both sides is taken away, from text that is not all spaces.
+    padded = text.strip(" ") and (text[0] + text[-1] == "  " or "`" in (text[0], text[-1]))
+    return f"{fence} {text} {fence}" if padded else f"{fence}{text}{fence}"
 
 
 def _section(section: Section, several: bool, curves: Sequence[Curves]) -> Iterator[str]:
@@ -151,7 +155,7 @@ def _metrics(section: Section) -> Iterator[str]:
         yield from ("| metric | head |", "|---|---:|")
         values = column([None if row.b is None else row.b.mean for row in rows])
         for row, value in zip(rows, values, strict=True):
-            yield f"| {code(row.key)} | {sample_text(row.b, value)} |"
+            yield f"| {cell(row.key)} | {sample_text(row.b, value)} |"
         yield ""
         return
     yield from ("| metric | base | head | Δ | Δ % | |", "|---|---:|---:|---:|---:|---|")
@@ -163,7 +167,7 @@ def _metrics(section: Section) -> Iterator[str]:
         percent = "" if row.delta_pct is None or not row.delta else f"{row.delta_pct:+.1f} %"
         gate = " 🚪" if row.key in section.gates else ""
         cells = (
-            code(row.key) + gate,
+            cell(row.key) + gate,
             sample_text(row.a, a, "–"),
             sample_text(row.b, b, "–"),
             delta,
@@ -193,16 +197,14 @@ def _verdict(row: MetricRow) -> str:
 def _changes(title: str, rows: Sequence[Row]) -> Iterator[str]:
     yield from (f"**{title}**", "", "| | base | head |", "|---|---|---|")
     for row in rows[:_ROWS]:
-        yield f"| {code(row.key)} | {_value(row.a)} | {_value(row.b)} |"
+        yield f"| {cell(row.key)} | {_value(row.a)} | {_value(row.b)} |"
     if len(rows) > _ROWS:
         yield f"| and {len(rows) - _ROWS:,} more | | |"
     yield ""
 
 
 def _value(value: Any) -> str:
-    if value is ABSENT:
-        return "–"
-    return code(exact(value)) if exact(value) else "<code></code>"
+    return "–" if value is ABSENT else cell(exact(value))
 
 
 def _details(title: str, lines: Sequence[str]) -> Iterator[str]:
@@ -250,6 +252,8 @@ def _chart(curve: CommonCurve) -> Iterator[str]:
         return
     if not low < high:
         low, high = low - (abs(low) * 0.05 or 0.5), high + (abs(high) * 0.05 or 0.5)
+    if high - low < _LOWEST:
+        return
     counts = curve.counts
     said = f"{counts[1]} of the head" if curve.a is None else f"base ({counts[0]}), then head ({counts[1]})"
     yield from (
@@ -270,7 +274,7 @@ def _title(key: str) -> str:
 
 
 def _decimal(value: float, among: Sequence[float]) -> str:
-    """A plain decimal: Mermaid reads no exponents."""
+    """A plain decimal: Mermaid reads no exponents, which is why there is a highest and a lowest that it is given."""
     span = max(among) - min(among) or max(map(abs, among)) or 1.0
     digits = min(20, max(0, 4 - math.floor(math.log10(span))))
     text = f"{value:.{digits}f}"

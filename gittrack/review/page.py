@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gittrack.compare.align import ABSENT, flatten
 from gittrack.compare.diff import MetricRow
 from gittrack.domain.input import Input
+from gittrack.errors import CorruptRecord
 from gittrack.report import page
 from gittrack.report.compared import sample_text
 from gittrack.report.lanes import Parallel
@@ -17,9 +18,11 @@ from gittrack.report.numbers import column, counted, exact, size
 from gittrack.report.series import Curve
 from gittrack.report.text import escape
 from gittrack.review.curves import Curves
-from gittrack.review.markdown import again, headline
+from gittrack.review.headline import headline, in_a_line
+from gittrack.review.markdown import again
 from gittrack.review.review import Review, Section
 from gittrack.review.sides import Side
+from gittrack.run import Run
 from gittrack.values import dataclass
 
 _STYLE = f"<style>\n{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
@@ -34,11 +37,12 @@ class Pictures:
     parallel: Parallel | None
 
 
-def as_page(review: Review, pictures: Mapping[str, Pictures]) -> str:
-    """The whole file; `pictures` by experiment."""
-    told = headline(review, lambda name: f"\x00{name}\x01")
-    parts = [_STYLE, '<div class="review">', f'<p class="headline">{_dressed(told)}</p>']
-    parts += [f'<p class="refused">The gate says no: {_text(reason)}</p>' for reason in review.refused]
+def as_page(review: Review, pictures: Mapping[str, Pictures], *, gate: bool = False) -> str:
+    """The whole file; `pictures` by experiment; `gate`: one was asked for."""
+    told = in_a_line(headline(review), lambda word: f'<strong class="{word}">{word}</strong>', _code_text)
+    parts = [_STYLE, '<div class="review">', f'<p class="headline">{told}</p>']
+    who = "The gate says no" if gate else "A gate would say no"
+    parts += [f'<p class="refused">{who}: {_text(reason)}</p>' for reason in review.refused]
     for section in review.sections:
         parts += _section(section, pictures.get(section.pair.experiment))
     parts += _code(review)
@@ -48,14 +52,6 @@ def as_page(review: Review, pictures: Mapping[str, Pictures]) -> str:
 
 def _text(text: str) -> str:
     return html.escape(escape(text))
-
-
-def _dressed(told: str) -> str:
-    """The headline's own marks as elements; whatever a name holds stays text."""
-    text = html.escape(told).replace("\x00", "<code>").replace("\x01", "</code>")
-    for word in ("new", "improved", "regressed", "equal", "undecided"):
-        text = text.replace(f"**{word}**", f'<strong class="{word}">{word}</strong>')
-    return text
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:
@@ -144,26 +140,44 @@ def _lineage(side: Side) -> Iterator[str]:
     """What the head's run came from and what came of it, how it is made again, and in what it ran."""
     run = side.run
     yield "<h3>Lineage of the head</h3>"
-    read = [
+    yield from _readable("what it read", lambda: _read(run))
+    if run.parent:
+        yield f"<p>Part of run {_code_text(run.parent[:8])}.</p>"
+    yield from _readable("what it made", lambda: _made(run))
+    yield f"<pre>{html.escape(chr(10).join(again(side)))}</pre>"
+    yield from _readable("in what it ran", lambda: _environment(run))
+
+
+def _readable(what: str, part: Callable[[], Iterator[str]]) -> list[str]:
+    """A part of a record, or that it cannot be read: other people write records, and one that is odd keeps nobody from the rest."""
+    try:
+        return list(part())
+    except (CorruptRecord, TypeError, ValueError, AttributeError) as error:
+        return [f'<p class="warning">The record does not say {what}: {_text(str(error))}</p>']
+
+
+def _read(run: Run) -> Iterator[str]:
+    rows = [
         (_code_text(one.path), _text((one.md5 or one.version or one.etag or "")[:12]), _text(_kept(one)))
         for one in (Input.from_dict(plain) for plain in run.record.inputs)
     ]
-    if read:
-        yield _table(("read", "content", "version kept by"), read)
-    if run.parent:
-        yield f"<p>Part of run {_code_text(run.parent[:8])}.</p>"
-    made = [
+    if rows:
+        yield _table(("read", "content", "version kept by"), rows)
+
+
+def _made(run: Run) -> Iterator[str]:
+    rows = [
         (_code_text(one.called), _text(one.kind or ""), size(one.size), _text(one.md5[:12])) for one in run.artifacts
     ]
-    if made:
-        yield _table(("made", "kind", "size", "content"), made)
-    yield f"<pre>{html.escape(chr(10).join(again(side)))}</pre>"
+    if rows:
+        yield _table(("made", "kind", "size", "content"), rows)
+
+
+def _environment(run: Run) -> Iterator[str]:
     environment = run.environment.to_dict()
     if environment:
-        yield "<details><summary>Environment</summary>"
         rows = [(_code_text(key), _code_text(exact(value))) for key, value in flatten(environment).items()]
-        yield _table(("", ""), rows[: 5 * _SHOWN])
-        yield "</details>"
+        yield f"<details><summary>Environment</summary>{_table(('', ''), rows[: 5 * _SHOWN])}</details>"
 
 
 def _kept(one: Input) -> str:

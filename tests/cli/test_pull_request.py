@@ -93,7 +93,24 @@ def test_a_key_keeps_two_comments_apart(pull: PullRequest) -> None:
     for _ in range(2):
         pull.report("--key", "a")
         pull.report("--key", "b")
-    assert len(pull.host.comments) == 2
+        pull.report()
+    assert len(pull.host.comments) == 3
+    names = [one.get("context") or one["name"] for one in pull.host.states]
+    assert names == ["gittrack/a", "gittrack/b", "gittrack"] * 2
+
+
+def test_a_state_only_where_a_gate_was_asked_for(pull: PullRequest) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "worse", (0.801, 0.82, 0.811))
+    said = pull.desk("report", "--comment", env=pull.env)
+    assert pull.host.states == []
+    assert "**A gate would say no:** acc regressed" in pull.host.comments[1]
+    assert "a gate would say no: acc regressed" in said.stdout
+    assert "gate" not in said.stderr
+    gated = pull.desk("report", "--comment", "--gate", env=pull.env, code=4)
+    assert "**The gate says no:** acc regressed" in pull.host.comments[1]
+    assert f"{gated.stdout}{gated.stderr}".count("says no") == 1
+    assert len(pull.host.states) == 1
 
 
 def test_the_comment_is_found_among_many_and_another_persons_is_left(pull: PullRequest) -> None:
@@ -109,6 +126,57 @@ def test_the_comment_is_found_among_many_and_another_persons_is_left(pull: PullR
     # Whoever copied our text keeps it; ours is the next one.
     assert pull.host.comments[100] == text + "copied"
     assert len(pull.host.comments) == 231
+
+
+def test_a_copy_of_our_text_is_not_ours_where_the_token_may_edit_every_comment(pull: PullRequest) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+    copy = pull.host.comments[1] = "<!-- gittrack report default -->\nAll is well"
+    pull.host.foreign.add(1)
+    for _ in range(2):
+        pull.report()
+        assert list(pull.host.comments) == [1, 2]
+        assert pull.host.comments[1] == copy
+        assert "**improved**" in pull.host.comments[2]
+    # A job's token may not ask whose it is: on GitHub ours is a bot's; on GitLab the host has the last word.
+    pull.host.anonymous = True
+    pull.host.locked |= {1} if "GITLAB_TOKEN" in pull.env else set()
+    pull.report(GITHUB_ACTIONS="true")
+    assert list(pull.host.comments) == [1, 2]
+    assert pull.host.comments[1] == copy
+    assert pull.host.asked.count("GET /user") == 4, "twice where a comment was made, to look whose came first"
+    # A person's token in a job may ask, and a person's comment is its own.
+    pull.host.anonymous = False
+    pull.host.comments[2] = "<!-- gittrack report default -->"
+    pull.report(GITHUB_ACTIONS="true")
+    assert list(pull.host.comments) == [1, 2]
+    assert "**improved**" in pull.host.comments[2]
+
+
+def test_whose_a_comment_is_when_nobody_tells(pull: PullRequest) -> None:
+    """On a computer, with a token that may not ask whose it is: what the host lets us edit is ours."""
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+    pull.host.anonymous = True
+    pull.host.comments[1] = pull.host.comments[2] = "<!-- gittrack report default -->"
+    pull.host.foreign |= {1, 2}
+    pull.host.locked.add(1)
+    pull.report(GITHUB_ACTIONS="")
+    assert pull.host.comments[1] == "<!-- gittrack report default -->"
+    assert "**improved**" in pull.host.comments[2]
+
+
+def test_two_jobs_at_once_leave_one_comment(pull: PullRequest) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+
+    def other_job() -> None:
+        pull.host.comments[1] = "<!-- gittrack report default -->\nOf the other job"
+
+    pull.host.between = other_job
+    pull.report()
+    assert list(pull.host.comments) == [1]
+    assert "**improved**" in pull.host.comments[1]
 
 
 def test_nothing_ran_on_the_change(pull: PullRequest) -> None:
@@ -179,4 +247,93 @@ def test_github_says_which_commit_is_the_newest_of_a_merge(pull: PullRequest, tm
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": "a" * 40}}}), encoding="utf-8")
     pull.report(GITHUB_EVENT_PATH=str(event))
-    assert pull.host.states[0]["sha"] == "a" * 40
+    assert pull.host.states.pop()["sha"] == "a" * 40
+    head = pull.desk.repo.git("rev-parse", "HEAD")
+    for odd in (
+        "[" * 100_000,
+        "[1]",
+        '{"pull_request": {"head": {"sha": null}}}',
+        '{"pull_request": {"head": {"sha": "é/b"}}}',
+    ):
+        event.write_text(odd, encoding="utf-8")
+        pull.report(GITHUB_EVENT_PATH=str(event))
+        assert pull.host.states.pop()["sha"] == head
+
+
+def test_odd_answers_take_neither_the_gate_nor_the_state_with_them(pull: PullRequest) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.801, 0.82, 0.811))
+    odd = "the address of its REST interface?"
+    for answer in (b"[1]", b"null", b'"x"', b"{}", b'{"id": null}', b"[" * 100_000, b"\xff", b""):
+        pull.host.comments.clear()
+        pull.host.odd = {"POST": answer}
+        said = pull.report(code=4)
+        assert said.count(odd) == 2, "of the comment and of the state"
+        assert "the gate says no" in said
+        pull.host.odd = {"GET": answer}
+        assert odd in pull.report(code=4)
+        pull.host.odd = {}
+        pull.report(code=4)
+        pull.host.odd = {"PATCH": answer, "PUT": answer}
+        assert odd in pull.report(code=4)
+        assert [one["state"][:4] for one in pull.host.states] == ["fail"] * 3
+        pull.host.states.clear()
+
+
+def test_an_answer_that_breaks_off(pull: PullRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gittrack.review.hosts._wait", lambda tries: None)
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+    pull.host.answers += [None] * 3
+    assert "(500): try again later" in pull.report(code=1)
+    assert len(pull.host.states) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "file:///etc/passwd", "http://[", "http://a..b", "http://127.0.0.1:port", "http://a b"]
+)
+def test_an_address_that_is_none(pull: PullRequest, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr("gittrack.review.hosts._wait", lambda tries: None)
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.801, 0.82, 0.811))
+    said = pull.report(code=4, GITHUB_API_URL=address, CI_API_V4_URL=address)
+    assert said.count(address) >= 2
+    assert "the gate says no" in said
+
+
+def test_a_token_is_never_shown(pull: PullRequest) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+    for token in ("hidden\nkey", "hidden\x1bkey", "hidden\u20ackey"):
+        said = pull.report(code=2, GITHUB_TOKEN=token, GITLAB_TOKEN=token)
+        assert "_TOKEN holds characters that no token has" in said
+        assert "hidden" not in said
+        assert "key" not in said
+    pull.report(GITHUB_TOKEN=" secret\n", GITLAB_TOKEN="\tsecret\r\n")
+    assert len(pull.host.comments) == 1
+
+
+def test_a_number_that_is_none(pull: PullRequest) -> None:
+    change(pull.desk)
+    assert "takes the number of a pull request" in pull.report("--pull-request", "7/../8", code=2)
+    assert pull.host.asked == []
+
+
+def test_a_page_and_a_picture_that_cannot_be_written_keep_nothing_from_being_said(
+    pull: PullRequest, tmp_path: Path
+) -> None:
+    change(pull.desk)
+    repeats(pull.desk, "new", (0.951, 0.958, 0.949))
+    (tmp_path / "file").write_bytes(b"")
+    words = ("--html", str(tmp_path / "no" / "x.html"), "--images", str(tmp_path / "file" / "pictures"))
+    said = pull.report(*words, code=1)
+    assert "no/x.html" in said
+    assert "file/pictures" in said
+    assert "**improved**" in pull.host.comments[1]
+    assert pull.host.states.pop()["state"] == "success"
+    change(pull.desk, "worse\n")
+    repeats(pull.desk, "worse", (0.801, 0.82, 0.811))
+    said = pull.report(*words, code=4)
+    assert "no/x.html" in said
+    assert "the gate says no" in said
+    assert "**regressed**" in pull.host.comments[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +24,12 @@ HERE = Path(__file__).parent
 
 @dataclass
 class StandIn:
-    """`answers` are statuses to give instead, one for each request that comes, as long as there are any; `broken` what was wrong."""
+    """`answers` are statuses to give instead, one for each request that comes, as long as there are any; `broken` what was wrong.
+
+    `odd` are the bytes that a method is answered with, whatever it asks for; an answer of None breaks off in its midst.
+    Comments are of the token's owner, but for the `foreign` ones; those that are `locked` nobody may edit. `anonymous`: the
+    token may not ask whose it is, as the one of a job may not. `between` happens when a comment is posted, just before it.
+    """
 
     schema: Mapping[str, Any]
     token: tuple[str, str]
@@ -33,14 +38,21 @@ class StandIn:
     states: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)
+    odd: dict[str, bytes] = field(default_factory=dict)
     foreign: set[int] = field(default_factory=set)
+    locked: set[int] = field(default_factory=set)
+    anonymous: bool = False
+    between: Callable[[], None] | None = None
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], data: bytes) -> tuple[int, Any]:
         parts = urlsplit(target)
         self.asked.append(f"{method} {unquote(parts.path)}")
         if self.answers:
-            return self.answers.pop(0), {"message": "as the test wants it"}
+            status = self.answers.pop(0)
+            return (500, None) if status is None else (status, {"message": "as the test wants it"})
+        if method in self.odd:
+            return 200, self.odd[method]
         name, value = self.token
         if headers.get(name) != value:
             return 401, {"message": "Bad credentials"}
@@ -91,19 +103,36 @@ class StandIn:
         if path.endswith("statuses/{sha}"):
             self.states.append({**body, "sha": words["sha"]})
             return 201, {"id": len(self.states)}
+        if path == "/user":
+            return (403, {"message": "Forbidden"}) if self.anonymous else (200, self._author(0))
         if method == "GET":
             size, page = int(query.get("per_page", 30)), int(query.get("page", 1))
-            every = [{"id": at, "body": text} for at, text in sorted(self.comments.items())]
+            every = [self._comment(at) for at in sorted(self.comments)]
             return 200, every[size * (page - 1) : size * page]
         if method == "POST":
+            if self.between is not None:
+                happens, self.between = self.between, None
+                happens()
             at = max(self.comments, default=0) + 1
             self.comments[at] = body["body"]
-            return 201, {"id": at, "body": body["body"], "html_url": f"http://host/{at}"}
+            return 201, self._comment(at)
         at = int(words.get("comment_id") or words["note_id"])
-        if at in self.foreign:
+        if at in self.locked:
             return 403, {"message": "Forbidden"}
+        if method == "DELETE":
+            del self.comments[at]
+            return 204, b""
         self.comments[at] = body["body"]
-        return 200, {"id": at, "body": body["body"], "html_url": f"http://host/{at}"}
+        return 200, self._comment(at)
+
+    def _author(self, at: int) -> dict[str, Any]:
+        if at in self.foreign:
+            return {"id": 2, "login": "mallory", "type": "User"}
+        return {"id": 1, "login": "reporter", "type": "Bot" if self.anonymous else "User"}
+
+    def _comment(self, at: int) -> dict[str, Any]:
+        by = self._author(at)
+        return {"id": at, "body": self.comments[at], "html_url": f"http://host/{at}", "user": by, "author": by}
 
 
 @contextmanager
@@ -115,8 +144,13 @@ def stand_in(host: str, token: tuple[str, str]) -> Iterator[StandIn]:
         def _serve(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, plain = state.answer(self.command, self.path, self.headers, data)
-            text = json.dumps(plain).encode()
+            text = plain if isinstance(plain, bytes) else json.dumps(plain).encode()
             self.send_response(status)
+            if plain is None:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"not the length of a chunk")
+                return
             if 300 <= status < 400:
                 self.send_header("Location", "http://127.0.0.1:9/")
             self.send_header("Content-Type", "application/json")
@@ -124,7 +158,7 @@ def stand_in(host: str, token: tuple[str, str]) -> Iterator[StandIn]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
