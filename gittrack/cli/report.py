@@ -127,7 +127,7 @@ def _no(found: Review) -> str:
 def _curves(app: App, found: Review) -> dict[str, list[Curves]]:
     from gittrack.review.curves import curves
 
-    return {one.pair.experiment: curves(app.project, one) for one in found.sections}
+    return {one.pair.experiment: curves(app.project, one) for one in found.shown}
 
 
 def _markdown(
@@ -160,7 +160,7 @@ def _write_page(app: App, found: Review, path: Path, gate: bool) -> None:
         one.pair.experiment: Pictures(
             curves(app.project, one, metrics=_PAGE_CURVES, repeats=_PAGE_RUNS), _parallel(app, one)
         )
-        for one in found.sections
+        for one in found.shown
     }
     path.write_text(as_page(found, pictures, gate=gate), encoding="utf-8", errors="replace")
 
@@ -228,7 +228,7 @@ def _text(app: App, found: Review, gate: bool) -> Iterator[str]:
     style = paint or (lambda text, name: text)
     yield style(escape(in_a_line(headline(found))), VERDICT_STYLES[found.word])
     room = app.console.width - 2
-    for section in found.sections:
+    for section in found.shown:
         yield ""
         yield style(escape(section.pair.experiment), "strong")
         for called, side in (("base", section.pair.a), ("head", section.pair.b)):

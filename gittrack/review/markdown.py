@@ -55,11 +55,14 @@ def as_markdown(
         who = "The gate says no" if gate else "A gate would say no"
         lines += [f"**{who}:** {sentence(reason)}  " for reason in review.refused]
         lines.append("")
-    for section in review.sections:
+    for section in review.shown:
         lines += _section(section, len(review.sections) > 1, curves.get(section.pair.experiment, ()))
         address = (images or {}).get(section.pair.experiment)
         if address:
             lines += [f"![Learning curves]({quote(address, safe=_ADDRESS)})", ""]
+    rest = len(review.sections) - len(review.shown)
+    if rest:
+        lines += [f"{counted(rest, 'more experiment')} ran too; `gittrack report --json` has all.", ""]
     lines += _changed_code(review)
     lines += [
         f"<sub>`{review.span.fork[:8]}..{review.span.tip[:8]}`, {counted(len(review.span.head), 'commit')}</sub>",

@@ -43,7 +43,7 @@ def as_page(review: Review, pictures: Mapping[str, Pictures], *, gate: bool = Fa
     parts = [_STYLE, '<div class="review">', f'<p class="headline">{told}</p>']
     who = "The gate says no" if gate else "A gate would say no"
     parts += [f'<p class="refused">{who}: {_text(reason)}</p>' for reason in review.refused]
-    for section in review.sections:
+    for section in review.shown:
         parts += _section(section, pictures.get(section.pair.experiment))
     parts += _code(review)
     parts.append("</div>")

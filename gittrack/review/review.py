@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Word = Literal["improved", "regressed", "mixed", "equal", "undecided", "new"]
 _SHOWN = 3
+_SECTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,13 @@ class Review:
         """The rows that count for the word."""
         gated = [row for one in self.sections for row in one.metrics if row.key in one.gates]
         return gated or [row for one in self.sections for row in one.metrics if row.goal is not None]
+
+    @property
+    def shown(self) -> list[Section]:
+        """As many sections as people read, those with a regression first; all are judged."""
+        return sorted(self.sections, key=lambda one: all(row.judged.verdict != "regressed" for row in one.metrics))[
+            :_SECTIONS
+        ]
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -473,6 +473,10 @@ def test_every_experiment_is_judged_however_many_there_are(desk: Desk) -> None:
                 )
     assert "acc in exp0 regressed" in desk("report", "--gate", code=4).stderr
     assert len(desk.json("report")["experiments"]) == 12
+    text = desk.out("report", "--md")
+    assert text.count("\n#### ") == 10
+    assert "#### `exp0`" in text, "what regressed comes first"
+    assert "2 more experiments ran too" in text
 
 
 def test_a_quick_trial_of_something_else_speaks_for_nobody(desk: Desk) -> None:
