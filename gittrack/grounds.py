@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Of an environment what may make a number differ; which machine it was, and which seeds, is another matter.
 _MADE_WITH = ("python", "packages", "editable", "vcs", "lock_files", "container", "conda")
+# `python` and `python3` of one venv are one interpreter, and so is a venv of the same packages elsewhere.
+_PYTHON = ("version", "implementation")
 # What a top-level key of our YAML begins with; everything below it is indented or a list.
 _TOP_KEY = re.compile(rb"^(?=[A-Za-z_]\w*:)", re.MULTILINE)
 _ID_BYTES = {"sha1": 20, "sha256": 32}
@@ -113,7 +115,10 @@ def _short(text: bytes, meaning: Callable[[bytes], Any], known: dict[bytes, str]
 
 def _made_with(environment: bytes) -> Any:
     plain = from_yaml(environment, "environment.yaml")
-    return {key: plain.get(key) for key in _MADE_WITH} if isinstance(plain, dict) else None
+    if not isinstance(plain, dict):
+        return None
+    python = plain.get("python") or {}
+    return {**{key: plain.get(key) for key in _MADE_WITH}, "python": [python.get(key) for key in _PYTHON]}
 
 
 def _inputs(record: bytes) -> dict[str, Any]:

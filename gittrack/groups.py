@@ -107,8 +107,8 @@ def find_groups(
 ) -> list[Group]:
     """The groups of those runs that finished, the one with the newest run first.
 
-    Without `by` they are configurations: of one experiment, with the same params but for what is like a seed, the same code,
-    data and environment.
+    Without `by` they are configurations: of one experiment, with the same command and params but for what is like a seed, the
+    same code, data and environment.
     """
     finished = sorted((one for one in states if _is_finished(one)), key=lambda one: (one.started, one.id))
     grounds = find_grounds(repository, index, finished)
@@ -209,7 +209,8 @@ class _Configurations:
         """Equal for repeats."""
         if run.truncated:
             return run.id  # not all params are known here
-        return run.experiment, frozenset((key, _alike(value)) for key, value in self.params(run).items()), grounds
+        params = frozenset((key, _alike(value)) for key, value in self.params(run).items())
+        return run.experiment, params, repeats.command_shape(run, self._seed_like), grounds
 
 
 def _alike(value: Any) -> Hashable:

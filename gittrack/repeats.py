@@ -1,4 +1,4 @@
-"""Repeats of one configuration: runs that share code, params, data and environment, but for what tells repeats apart.
+"""Repeats of one configuration: runs that share code, command, params, data and environment, but for what tells repeats apart.
 
 What tells them apart are params like a seed or the number of a fold (`params.seed_like`), known by the last part of their key.
 """
@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gittrack.compare.align import same
+from gittrack.compare.command import shape
 from gittrack.compare.verdict import Repeats
 from gittrack.domain.metric import FOLD_MAX, SYSTEM, fold_key, fold_of, folds_of
 from gittrack.domain.run import RunState, Status
@@ -34,15 +35,18 @@ def find_repeats(
 ) -> list[RunState]:
     """The run itself and its finished repeats, one for each seed, in the order in which they started.
 
-    A run that is still active has none: its environment is not known yet. Files are read of those alone whose params agree.
+    A run that did not finish has none. Files are read of those alone whose params and commands agree.
     """
-    if of.commit is None or of.truncated:
+    if of.status is not Status.FINISHED or of.commit is None or of.truncated:
         return [of]
-    mine = configuration(of, seed_like)
+    mine, command = configuration(of, seed_like), command_shape(of, seed_like)
     alike = [
         one
         for one in candidates
-        if one.id != of.id and _may_repeat(one) and _agree(mine, configuration(one, seed_like))
+        if one.id != of.id
+        and _may_repeat(one)
+        and _agree(mine, configuration(one, seed_like))
+        and command_shape(one, seed_like) == command
     ]
     # What ran inside a run is a part of it, and no repeat of it, though it may have the same params.
     ids = {of.id, *(one.id for one in alike)}
@@ -69,6 +73,11 @@ def narrow(run: RunState, seed_like: Collection[str]) -> Filter:
 def configuration(run: RunState, seed_like: Collection[str]) -> dict[str, Any]:
     """The params of a run that its repeats share."""
     return {key: value for key, value in run.params.items() if not _tells_apart(key, seed_like)}
+
+
+def command_shape(run: RunState, seed_like: Collection[str]) -> tuple[str, ...]:
+    """What its repeats share of the command of a run; imported runs may have none, and then share that."""
+    return shape(run.command, seed_like, [value for key, value in run.params.items() if _tells_apart(key, seed_like)])
 
 
 def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, Repeats]:
@@ -135,8 +144,9 @@ def with_folds(run: RunState, inner: Iterable[RunState], seed_like: Collection[s
     }
     if len(folds) < 2 or folds_of(run.metrics):
         return run
-    first, *others = (configuration(one, {*seed_like, _FOLD}) for one in folds.values())
-    if not all(_agree(first, one) for one in others):
+    apart = {*seed_like, _FOLD}
+    first, *others = (configuration(one, apart) for one in folds.values())
+    if not all(_agree(first, one) for one in others) or len({command_shape(one, apart) for one in folds.values()}) > 1:
         return run
     measured = {
         fold_key(fold, key): value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -47,9 +48,10 @@ def test_a_seed_and_a_fold_tell_repeats_apart_and_nothing_else_does(repo: Repo) 
 
 def test_runs_that_failed_or_are_deleted_are_no_repeats(repo: Repo) -> None:
     kept, gone = run(repo, seed=1), run(repo, seed=2)
-    run(repo, seed=3, fails=True)
+    failed = run(repo, seed=3, fails=True)
     Project.open(repo.path).amend(gone, deleted=True)
     assert repeats(repo, kept) == [kept.id]
+    assert repeats(repo, failed) == [failed.id]
 
 
 def test_code_counts_by_what_it_is_and_not_by_its_commit(repo: Repo) -> None:
@@ -199,6 +201,46 @@ def test_runs_inside_that_are_something_else(repo: Repo) -> None:
 def test_integers_beyond_what_the_index_keeps(repo: Repo) -> None:
     runs = [run(repo, seed=seed, big=2**63, small=-(2**70), lr=0.1) for seed in (1, 2)]
     assert repeats(repo, runs[0]) == [one.id for one in runs]
+
+
+def test_other_words_of_a_command_are_another_configuration(repo: Repo) -> None:
+    """What a script takes and does not log is a param all the same."""
+    items = [
+        {
+            "experiment": "e",
+            "name": f"run{at}",
+            "params": {"seed": seed},
+            "metrics": {"acc": seed / 10},
+            "command": command,
+        }
+        for at, (seed, command) in enumerate(
+            [(1, "./t.sh 0.05 1"), (2, "./t.sh 0.05 2"), (1, "./t.sh 0.1 1"), (2, "./t.sh 0.1 2"), (3, None), (4, None)]
+        )
+    ]
+    Project.open(repo.path).ledger.import_runs(items)
+    project = Project.open(repo.path)
+    runs = [project.get_run(f"run{at}") for at in range(6)]
+    expected = [{runs[at].id, runs[at + 1].id} for at in (0, 2, 4)]
+    assert [set(repeats(repo, one)) for one in runs] == [pair for pair in expected for _ in "ab"]
+    found = [{one.id for one in group.runs} for group in project.groups()[0]]
+    assert len(found) == 3
+    assert all(one in expected for one in found)
+    assert sorted(map(len, project.group_repeats(runs))) == [2, 2, 2]
+
+
+def test_where_python_lies_is_no_other_environment(repo: Repo) -> None:
+    first, second, newer = (run(repo, seed=seed) for seed in (1, 2, 3))
+    text = repo.git("show", f"{first.commit}:.gittrack/environment.yaml")
+    changed = [
+        (second, re.sub(r"executable: .*", "executable: /elsewhere/bin/python3", text)),
+        (newer, re.sub(r"  version: .*", "  version: 2.7.18", text, count=1)),
+    ]
+    assert all(other != text for _, other in changed)
+    states = [first.state] + [
+        replace(one.state, commit=_with_file(repo, one.commit, ".gittrack/environment.yaml", other))
+        for one, other in changed
+    ]
+    assert [one.id for one in find_repeats(*opened(repo), first.state, states, ("seed",))] == [first.id, second.id]
 
 
 @pytest.mark.parametrize("inputs", ["[a, b]", "{path: a}", "7", "[{path: a}, 3]"])

@@ -14,11 +14,13 @@ from gittrack.compare.code import CodeDiff
 from gittrack.compare.diff import MetricRow, Row
 from gittrack.compare.verdict import NAMES, p_text
 from gittrack.errors import UsageError
+from gittrack.repeats import command_shape
 from gittrack.report.compared import VERDICT_STYLES, row_lines, sample_text
 from gittrack.report.numbers import change, column, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
 from gittrack.review.difference import Difference, baseline, difference, find_run
+from gittrack.values import replace
 
 if TYPE_CHECKING:
     from gittrack.compare.examples import Examples
@@ -85,10 +87,21 @@ def diff(
             examples=examples,
             column=column,
         )
+    command = _command(app, found, everything)
     if as_json:
-        app.console.json(found.to_json())
+        commands = None if command is None else {"a": found.a.state.command, "b": found.b.state.command}
+        app.console.json({**found.to_json(), "command": commands})
     else:
-        app.console.lines(_text(app, found))
+        app.console.lines(_text(app, replace(found, params=[*([command] if command else []), *found.params])))
+
+
+def _command(app: App, found: Difference, everything: bool) -> Row | None:
+    """The commands of both, where they differ in more than what tells repeats apart."""
+    seeds = app.project.settings.params.seed_like
+    a, b = (run.state for run in (found.a, found.b))
+    if command_shape(a, seeds) == command_shape(b, seeds) and not (everything and (a.command or b.command)):
+        return None
+    return Row("command", a.command or ABSENT, b.command or ABSENT)
 
 
 # --- as text

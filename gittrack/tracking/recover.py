@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -189,7 +190,7 @@ def _view(folder: RunFolder) -> LiveView | None:
         metrics={key: value for key, (_, value) in look.newest.items()},
         tags=tags,
         description=description,
-        command=" ".join(start["command"]),
+        command=shlex.join(start["command"]),
         attempt=start["attempt"],
     )
     return LiveView(

@@ -47,6 +47,7 @@ def test_json_is_the_contract(three: Desk) -> None:
         "artifacts",
         "repeats",
         "console",
+        "command",
     ]
     assert plain["code"] == {"commits": [], "files": [], "patch": None}
     assert plain["params"] == [{"key": "lr", "a": 0.01, "b": 0.1}]
@@ -154,6 +155,20 @@ def test_folds_of_one_run_are_compared_fold_by_fold(desk: Desk, inside: bool) ->
     assert desk.out("show", "low", "metrics.fold/3/acc" if inside else "params.model") == (
         "0.85\n" if inside else "low\n"
     )
+
+
+def test_what_only_the_command_says_is_shown(desk: Desk) -> None:
+    for name, rate in (("low", "0.05"), ("high", "0.1")):
+        desk("run", "-e", "digits", "-n", name, "--seeds", "2", "--", "sh", "-c", f"echo {rate} {{seed}} > /dev/null")
+    lines = squeezed(desk.out("diff", "low-seed0", "high-seed1"))
+    assert lines[lines.index("params") + 2] == (
+        "command sh -c 'echo 0.05 0 > /dev/null' sh -c 'echo 0.1 1 > /dev/null'"
+    )
+    assert desk.json("diff", "low-seed0", "high-seed1")["command"]["b"] == "sh -c 'echo 0.1 1 > /dev/null'"
+    same = desk("diff", "low-seed0", "low-seed1")
+    assert "both are repeats of one configuration" in same.stderr
+    assert "command" not in same.stdout
+    assert desk.json("diff", "low-seed0", "low-seed1")["command"] is None
 
 
 def test_two_repeats_of_one_configuration_are_two_runs(desk: Desk) -> None:

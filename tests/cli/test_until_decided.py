@@ -149,12 +149,11 @@ def test_a_gate_decides_among_several_goals(lab: Desk) -> None:
 
 
 def test_the_base_itself_is_noticed_after_the_first_run(lab: Desk) -> None:
-    said = lab.error(
-        "run", "-e", "digits", "-p", "lr=0.1", "--until-decided", "base1", "--", "sh", "-c", "echo '{\"acc\": 1}' > metrics.json",
-        code=2,
-    )  # fmt: skip
-    assert "is a repeat of base1 itself" in said
-    assert len(lab.json("ls", "params.lr = 0.1")) == 6
+    command = ("--", "sh", "-c", "echo '{\"acc\": 1}' > metrics.json")
+    lab("run", "-e", "digits", "-n", "old", "-p", "lr=0.5", "--seeds", "3,4,5", *command)
+    said = lab.error("run", "-e", "digits", "-p", "lr=0.5", "--until-decided", "old-seed4", *command, code=2)
+    assert "is a repeat of old-seed4 itself" in said
+    assert len(lab.json("ls", "params.lr = 0.5")) == 4
 
 
 def test_a_run_without_the_metric_is_noticed(lab: Desk) -> None:
