@@ -59,6 +59,8 @@ def rows(pairs: int) -> Iterator[Row]:
             yield _null(
                 f"unpaired, n = {n} and {m}, variances {spread**2:g} and 1", partial(_uneven, n, m, spread), pairs, bar
             )
+    for n, m in ((6, 6), (6, 60)):
+        yield _null(f"unpaired, n = {n} and {m}, skewed (lognormal)", partial(_skewed, n, m), pairs, bar)
     for examples, features in _DATA:
         size = f"{examples} examples, {features} features"
         yield _null(f"{_FOLDS} overlapping folds, {size}", partial(_overlapping, examples, features, True), pairs, bar)
@@ -184,6 +186,11 @@ def _rounded(n: int, labelled: bool, source: random.Random) -> tuple[Repeats, Re
 def _uneven(n: int, m: int, spread: float, source: random.Random) -> tuple[Repeats, Repeats]:
     a = Repeats(tuple(source.gauss(0, spread) for _ in range(n)))
     return a, Repeats(tuple(source.gauss(0, 1) for _ in range(m)))
+
+
+def _skewed(n: int, m: int, source: random.Random) -> tuple[Repeats, Repeats]:
+    a, b = (Repeats(tuple(source.lognormvariate(0, 1) for _ in range(count))) for count in (n, m))
+    return a, b
 
 
 def _overlapping(examples: int, size: int, as_folds: bool, source: random.Random) -> tuple[Repeats, Repeats]:

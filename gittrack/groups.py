@@ -121,7 +121,8 @@ def find_groups(
             (),
             grounds[runs[-1].id],
         )
-        for runs in _gather(finished, lambda run: configurations.key(run, grounds[run.id]))
+        for several in _gather(finished, lambda run: configurations.key(run, grounds[run.id]))
+        for runs in _outer_and_inner(several)
     ]
     if by:
         # Of what was done again the last counts here too; what differs in more than a seed does not replace another.
@@ -190,6 +191,14 @@ def _gather(runs: Iterable[RunState], key: Callable[[RunState], Hashable]) -> li
     for run in runs:
         found.setdefault(key(run), []).append(run)
     return list(found.values())
+
+
+def _outer_and_inner(runs: list[RunState]) -> list[list[RunState]]:
+    """What ran inside a run is a part of it, and no repeat of it, though it may have the same params."""
+    if not any(run.parent for run in runs):
+        return [runs]
+    ids = {run.id for run in runs}
+    return [part for inner in (False, True) if (part := [run for run in runs if (run.parent in ids) is inner])]
 
 
 class _Configurations:

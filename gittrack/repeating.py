@@ -10,7 +10,7 @@ from gittrack.compare.sequential import FIRST, Looks, plan_looks
 from gittrack.compare.verdict import Repeats
 from gittrack.domain.metric import is_detail
 from gittrack.domain.run import Status
-from gittrack.errors import UnknownRun, UsageError
+from gittrack.errors import GittrackError, UnknownRun, UsageError
 from gittrack.repeats import samples
 from gittrack.settings import SETTINGS_FILE
 from gittrack.tracking.plan import SEED
@@ -101,9 +101,17 @@ class Contest:
     looks: Looks
     seeds: tuple[int, ...]
 
-    def value(self, project: Project, done: Wrapped) -> float:
-        """What a new repeat measured; raises UnknownRun where that is nothing, UsageError where it is a repeat of the base itself."""
+    def value(self, project: Project, done: Wrapped, seed: int) -> float:
+        """What a new repeat measured; raises UnknownRun where that is nothing, UsageError where it is a repeat of the base itself.
+
+        Raises GittrackError where it is none with this seed.
+        """
         run = project.get_run(done.run.id)
+        if (logged := run.params.get(SEED)) != seed or isinstance(logged, bool):
+            raise GittrackError(
+                f"run {run.name} was given the seed {seed} and logged {logged!r:.60} as its {SEED}, so that it is no repeat of its own; "
+                f"let the command take its seed from GITTRACK_SEED, or write {{seed}} among its words"
+            )
         if self.metric not in run.metrics:
             raise UnknownRun(
                 f"run {run.name} finished without the metric {self.metric!r}, so that nothing can be decided"

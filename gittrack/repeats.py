@@ -83,9 +83,11 @@ def command_shape(run: RunState, seed_like: Collection[str]) -> tuple[str, ...]:
 def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, Repeats]:
     """What repeats measured, by metric; a repeat without a metric is left out of it.
 
-    Where runs made folds, each in itself, of a metric, the values are those of the folds, and a run is a round.
+    Where runs made folds, each in itself, of a metric, the values are those of the folds, and a run is a round. Beside runs that are
+    folds one that is none, as the parent with the mean or a last fit of all data, is no further value.
     """
     found: dict[str, Repeats] = {}
+    runs = _made_once(runs, seed_like)
     inside = [folds_of(run.metrics) for run in runs]
     for key in dict.fromkeys(_metric(key) for run in runs for key in run.metrics):
         rounds = [(run, folds[key]) for run, folds in zip(runs, inside, strict=True) if key in folds]
@@ -95,12 +97,32 @@ def samples(runs: Sequence[RunState], seed_like: Collection[str]) -> dict[str, R
         having = [run for run in runs if key in run.metrics]
         if not having:
             continue
-        seeds, folds = zip(*(_labels(run, seed_like) for run in having), strict=True)
-        if not all(folds) or len(set(folds)) < 2:
+        labelled = [(run, *_labels(run, seed_like)) for run in having]
+        if len({fold for _, _, fold in labelled if fold}) > 1:
+            labelled = [one for one in labelled if one[2]]
+        having = [run for run, _, _ in labelled]
+        _, seeds, folds = zip(*labelled, strict=True)
+        if len(set(folds)) < 2:
             # A fold that is always the same one is no cross-validation.
             seeds, folds = tuple(seed + fold for seed, fold in zip(seeds, folds, strict=True)), ()
         found[key] = Repeats(tuple(run.metrics[key] for run in having), seeds if all(seeds) else (), folds)
     return found
+
+
+def _made_once(runs: Sequence[RunState], seed_like: Collection[str]) -> Sequence[RunState]:
+    """Without runs that nothing tells from another and that measured the same: they are that one, made again.
+
+    Where all of them did, nobody knows whether any was made again, or the metrics never vary.
+    """
+    kept: dict[Any, RunState] = {}
+    for run in runs:
+        if not any(_labels(run, seed_like)):
+            same_metrics = frozenset((key, repr(one)) for key, one in run.metrics.items() if not key.startswith(SYSTEM))
+            kept.setdefault(same_metrics, run)
+    if len(kept) < 2:
+        return runs
+    ids = {run.id for run in kept.values()}
+    return [run for run in runs if run.id in ids or any(_labels(run, seed_like))]
 
 
 def _metric(key: str) -> str:

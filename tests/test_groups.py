@@ -77,6 +77,24 @@ def test_a_seed_that_ran_twice_counts_once(repo: Repo) -> None:
     assert sorted(whole.metric("acc").values) == [0.6, 0.7, 0.9]
 
 
+def test_an_outer_run_is_no_repeat_of_its_folds(repo: Repo) -> None:
+    project = Project.open(repo.path, {"GITTRACK_RUN_SYSTEM_METRICS": "off"})
+    for seed in (1, 2):
+        outer = project.start_run(params={"lr": 0.1, "seed": seed}, console=False)
+        for fold in range(3):
+            inner = project.start_run(
+                params={"lr": 0.1, "seed": seed, "fold": fold}, parent_id=outer.id, nested=True, console=False
+            )
+            inner.log_metric("acc", fold / 10)
+            inner.finish()
+        outer.log_metric("acc", 0.1)
+        outer.finish()
+    assert sorted(one.n for one in groups(repo)) == [2, 6]
+    for group in groups(repo):
+        for one in group.runs:
+            assert len(project.repeats(project.get_run(one.id))) == group.n
+
+
 def test_runs_without_a_seed_all_count(repo: Repo) -> None:
     for acc in (0.25, 0.75):
         run(repo, acc=acc)

@@ -118,6 +118,27 @@ def test_folds_are_known_by_their_params(repo: Repo) -> None:
     assert (alone.folds, len(alone.labels)) == ((), 1)
 
 
+def test_a_run_that_is_no_fold_is_no_value_beside_folds(repo: Repo) -> None:
+    """A last fit of all data, or a parent with the mean, would take the folds away from the others."""
+    runs = [run(repo, fold=fold, acc=fold / 10) for fold in range(3)] + [run(repo, acc=0.9)]
+    found = samples([one.state for one in runs], ("seed", "fold"))["acc"]
+    assert found.values == (0.0, 0.1, 0.2)
+    assert len(set(found.folds)) == 3
+    # One fold is no cross-validation.
+    assert samples([one.state for one in (runs[0], runs[3])], ("seed", "fold"))["acc"].values == (0.0, 0.9)
+
+
+def test_what_nothing_tells_apart_and_measured_the_same_is_one_run_made_again(repo: Repo) -> None:
+    runs = [run(repo, acc=acc) for acc in (0.5, 0.6, 0.5, float("nan"), float("nan"))] + [
+        run(repo, acc=0.5, seed=seed) for seed in (1, 2)
+    ]
+    states = [one.state for one in runs]
+    found = samples(states, ("seed",))["acc"]
+    assert list(map(str, found.values)) == ["0.5", "0.6", "nan", "0.5", "0.5"]
+    # Where all are the same, the metric may be one that never varies.
+    assert samples([states[0], states[2]], ("seed",))["acc"].values == (0.5, 0.5)
+
+
 def cross_validated(repo: Repo, *values: float, **params: Any) -> Run:
     """A run that makes all its folds itself."""
     project = Project.open(repo.path, {"GITTRACK_RUN_SYSTEM_METRICS": "off"})

@@ -75,6 +75,11 @@ def diff(
         else:
             other = find_run(project, a, note)
             judged = find_run(project, b, note, other.experiment)
+            if judged.id == other.id:
+                raise UsageError(
+                    f"{a!r} and {b!r} are one run, {judged.experiment}/{judged.name} ({judged.id[:8]}); name another, or make a run "
+                    "of what has none yet"
+                )
         found = difference(
             project,
             other,
@@ -92,7 +97,8 @@ def diff(
         commands = None if command is None else {"a": found.a.state.command, "b": found.b.state.command}
         app.console.json({**found.to_json(), "command": commands})
     else:
-        app.console.lines(_text(app, replace(found, params=[*([command] if command else []), *found.params])))
+        whole = replace(found, params=[*([command] if command else []), *found.params])
+        app.console.lines(_text(app, whole, asked))
 
 
 def _command(app: App, found: Difference, everything: bool) -> Row | None:
@@ -107,7 +113,7 @@ def _command(app: App, found: Difference, everything: bool) -> Row | None:
 # --- as text
 
 
-def _text(app: App, found: Difference) -> Iterator[str]:
+def _text(app: App, found: Difference, asked: Name | None) -> Iterator[str]:
     paint = app.console.paint
     style = paint or (lambda text, name: text)
     for side, run in (("a", found.a), ("b", found.b)):
@@ -119,7 +125,7 @@ def _text(app: App, found: Difference) -> Iterator[str]:
         "params": row_lines(found.params, room),
         "environment": row_lines(found.environment, room),
         "data": row_lines(found.data, room),
-        "metrics": _metrics(found.metrics, room, paint),
+        "metrics": _metrics(found.metrics, room, paint, asked),
         "artifacts": row_lines([Row(row.key, _artifact(row.a), _artifact(row.b)) for row in found.artifacts], room),
     }
     for title, lines in sections.items():
@@ -150,7 +156,7 @@ def _artifact(value: Any) -> Any:
     return value if value is ABSENT else f"{size(value['size'])} {value['md5'][:8]}"
 
 
-def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[str]:
+def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None, asked: Name | None) -> list[str]:
     if not rows:
         return []
     pairs = [column([None if one is None else one.mean for one in (row.a, row.b)]) for row in rows]
@@ -162,7 +168,7 @@ def _metrics(rows: Sequence[MetricRow], room: int, paint: Paint | None) -> list[
         Column("change", changes, styles=tuple(_STYLE[row.direction] for row in rows)),
         Column("", tuple(_words(row) for row in rows), rank=1),
     ]
-    if not any(row.judged.tested for row in rows):
+    if asked is None and all(side is None or side.n == 1 for row in rows for side in (row.a, row.b)):
         return as_text(columns, room=room, paint=paint)
     verdicts = tuple(row.judged.verdict for row in rows)
     columns[-1] = Column("verdict", verdicts, styles=tuple(VERDICT_STYLES[one] for one in verdicts), shrink=False)

@@ -240,7 +240,7 @@ def _decide(
                 f"gittrack: nothing is decided; {contest.metric} of {counted(len(added), 'repeat')} is known"
             )
             return done.exit_code or (INTERRUPTED if done.told_to_end else 1)
-        added[seed] = contest.value(app.project, done)
+        added[seed] = contest.value(app.project, done, seed)
         look = contest.looks.look(added)
         if look is None:
             continue

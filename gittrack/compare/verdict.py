@@ -23,13 +23,17 @@ from gittrack.compare.stats import (
     wilcoxon,
 )
 from gittrack.errors import InvalidValue
-from gittrack.values import dataclass
+from gittrack.values import dataclass, replace
 
 K = TypeVar("K", bound=Hashable)
 Verdict = Literal["improved", "regressed", "equal", "undecided"]
 
-# Fewer repeats than these against another number of them: Welch's degrees of freedom are too rough an estimate.
-_FEW = 6
+# Fewer repeats than these against another number of them, or so many times more on one side: Welch's degrees of freedom are too
+# rough an estimate.
+_FEW, _UNEVEN = 6, 2
+# Sides that share fewer of their folds seem to be of different splits: fold 0 of 5 is not fold 0 of 10.
+_SHARED_FOLDS = 0.75
+_INDEPENDENT = "independent repeats"
 NAMES = {
     "welch": "Welch",
     "paired-t": "paired t",
@@ -105,7 +109,8 @@ def choose(
 ) -> tuple[Tested, str] | Judgement:
     """The test that the data allow, and why this one; or at once what can be said without a test.
 
-    Pairs by seed or fold where both sides have the same, else independent repeats. `asked` takes a test of one's own choice.
+    Pairs by seed or fold where both sides have the same, or one has all those of the other and more; else independent repeats. `asked`
+    takes a test of one's own choice.
     """
     if isinstance(known := _untestable(a, b), Judgement):
         return known
@@ -145,18 +150,23 @@ def _untestable(a: Repeats, b: Repeats) -> Judgement | None:
 
 def _by_seeds(a: Repeats, b: Repeats, level: float) -> tuple[Tested, str]:
     pairs = _paired(a, b)
-    if pairs is None:
-        sizes = len(a.values), len(b.values)
-        bounded = sizes[0] != sizes[1] and min(sizes) < _FEW
-        tested, why = welch(a.values, b.values, bounded=bounded, level=level), "independent repeats"
+    if pairs is not None:
+        tested = paired_t(pairs.a, pairs.b, level=level)
         if tested.se == 0.0 and tested.delta:
-            # Without any spread t proves what two values of a rounded metric cannot: how probable it is, splits say.
-            tested, why = permutation(a.values, b.values), f"{why} that never differ on either side"
-        return tested, why
-    tested, why = paired_t(*pairs, level=level), "the same seeds on both sides"
+            tested = sign_flip(pairs.a, pairs.b)
+            return tested, f"{pairs.told(tested.delta)}, always as far apart"
+        # What is the same where both sides have it may differ in the rest.
+        if tested.se or pairs.whole:
+            return tested, pairs.told(tested.delta)
+    tested, why = welch(a.values, b.values, bounded=_rough(len(a.values), len(b.values)), level=level), _INDEPENDENT
     if tested.se == 0.0 and tested.delta:
-        tested, why = sign_flip(*pairs), f"{why}, always as far apart"
+        # Without any spread t proves what two values of a rounded metric cannot: how probable it is, splits say.
+        tested, why = permutation(a.values, b.values), f"{why} that never differ on either side"
     return tested, why
+
+
+def _rough(n: int, m: int) -> bool:
+    return (n != m and min(n, m) < _FEW) or max(n, m) > _UNEVEN * min(n, m)
 
 
 def _by_folds(a: Repeats, b: Repeats, level: float) -> tuple[Tested, str] | Judgement:
@@ -171,14 +181,28 @@ def _by_folds(a: Repeats, b: Repeats, level: float) -> tuple[Tested, str] | Judg
     shared = [fold for fold in dict.fromkeys(a.folds) if both and all(fold in one for pair in both for one in pair)]
     if len(shared) < 2:
         return Judgement("undecided", "the folds of the two sides cannot be paired: fewer than two are on both")
-    k = len({*a.folds, *b.folds})
+    k, most = len({*a.folds, *b.folds}), max(len(set(a.folds)), len(set(b.folds)))
+    if len(shared) < _SHARED_FOLDS * most:
+        return Judgement(
+            "undecided",
+            f"{len(shared)} folds are on both sides, of {most} on one: the two seem to be of different splits",
+        )
     pairs = ([pair[side][fold] for pair in both for fold in shared] for side in (0, 1))
     tested = corrected_t(*pairs, test_share=1 / (k - 1), rounds=len(both), level=level)
     if tested.se == 0.0 and tested.delta:
         return Judgement("undecided", "all folds are equally far apart, which tells nothing of chance")
+    whole = tested.n_a == len(a.values) == len(b.values)
+    if tested.se == 0.0 and not whole:
+        return Judgement("undecided", f"the {len(shared)} folds that both sides have are the same, and others differ")
     some = "" if len(shared) == k else f"{len(shared)} of "
     times = "" if len(both) == 1 else f", {len(both)} times"
-    return tested, f"the same {some}{k} folds, which overlap{times}"
+    there = "" if whole else _changed_there(tested.delta)
+    return tested, f"the same {some}{k} folds, which overlap{times}{there}"
+
+
+def _changed_there(delta: float) -> str:
+    """Where only a part of the values can be compared, the means of all say something else."""
+    return f", where the change is {delta:+.4g}"
 
 
 def _asked(name: Name, a: Repeats, b: Repeats, level: float) -> tuple[Tested, str] | Judgement:
@@ -194,8 +218,12 @@ def _asked(name: Name, a: Repeats, b: Repeats, level: float) -> tuple[Tested, st
     if pairs is None:
         return Judgement("undecided", f"{NAMES[name]} needs pairs, and the two sides do not have the same seeds")
     if name == "paired-t":
-        return paired_t(*pairs, level=level), why
-    return (sign_flip if name == "sign-flip" else wilcoxon)(*pairs), why
+        tested = paired_t(pairs.a, pairs.b, level=level)
+    else:
+        tested = (sign_flip if name == "sign-flip" else wilcoxon)(pairs.a, pairs.b)
+    if not pairs.whole and tested.se == 0.0 and not tested.delta:
+        return Judgement("undecided", f"the {len(pairs.a)} seeds that both sides have gave the same, and others differ")
+    return tested, why if pairs.whole else f"{why}, {pairs.told(tested.delta)}"
 
 
 def decide(
@@ -209,7 +237,9 @@ def decide(
     level: float = LEVEL,
 ) -> Judgement:
     """The verdict of a test; `p` is its p after a correction for several metrics, where there was one."""
-    p = tested.p if p is None else p
+    corrected = p is not None
+    tested = tested if p is None else replace(tested, p=p)
+    p = tested.p
     words = f"{NAMES[tested.test]}, {why}: p = {p_text(p)}, n = {_counts(tested)}"
     margin = 0.0 if goal is None else goal.min_change
     alike = equivalence(tested, margin)
@@ -226,7 +256,8 @@ def decide(
             return Judgement("undecided", f"it changed, by less than the {margin:g} that count; {words}", tested)
         better = (tested.delta > 0) == (goal.goal == "max")
         return Judgement("improved" if better else "regressed", words, tested)
-    needed = _needed(tested, a, b, margin, level)
+    # What a single test would need is less than what a correction asks for.
+    needed = None if corrected else _needed(tested, a, b, margin, level)
     more = "" if needed is None else f"; were it real, some {needed:,} repeats on each side would show it"
     return Judgement("undecided", f"{words}{more}", tested, needed)
 
@@ -262,12 +293,33 @@ def judge_all(
     return {key: found[key] for key in pairs}
 
 
-def _paired(a: Repeats, b: Repeats) -> tuple[list[float], list[float]] | None:
-    """The values of both sides in one order, where the same labels stand on both and tell all of them apart."""
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Values of both sides in one order; `of` are how many there are on either."""
+
+    a: list[float]
+    b: list[float]
+    of: tuple[int, int]
+
+    @property
+    def whole(self) -> bool:
+        return self.of == (len(self.a), len(self.a))
+
+    def told(self, delta: float) -> str:
+        if self.whole:
+            return "the same seeds on both sides"
+        return f"the same {len(self.a)} seeds, of {self.of[0]} and {self.of[1]}{_changed_there(delta)}"
+
+
+def _paired(a: Repeats, b: Repeats) -> _Pairs | None:
+    """Pairs where labels tell all values apart, and those of one side, two at least, are all among those of the other."""
     by_a, by_b = _by_label(a), _by_label(b)
-    if by_a is None or by_b is None or by_a.keys() != by_b.keys():
+    if by_a is None or by_b is None:
         return None
-    return list(by_a.values()), [by_b[label] for label in by_a]
+    shared = [label for label in by_a if label in by_b]
+    if len(shared) < max(2, min(len(by_a), len(by_b))):
+        return None
+    return _Pairs([by_a[one] for one in shared], [by_b[one] for one in shared], (len(by_a), len(by_b)))
 
 
 def _by_label(side: Repeats) -> dict[Hashable, float] | None:

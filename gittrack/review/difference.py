@@ -75,7 +75,13 @@ def find_run(project: Project, text: str, note: Callable[[str], object], experim
     `experiment` goes first there. Raises UnknownRun.
     """
     try:
-        return project.get_run(text)
+        run = project.get_run(text)
+        if text == run.name:
+            # Somebody who typed the name of a branch may mean that.
+            refs = {f"refs/heads/{text}": "branch", f"refs/tags/{text}": "tag"}
+            for ref in project.repo.list_refs(*refs).keys() & refs.keys():
+                note(f"{text} is a run here; {ref} is the {refs[ref]}")
+        return run
     except UnknownRun as error:
         from gittrack.review.sides import find_speaker
 

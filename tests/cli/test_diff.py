@@ -201,6 +201,36 @@ def test_branches_commits_and_what_else_git_names(three: Desk) -> None:
     assert "there is no run 'nowhere'" in three("diff", "main", "nowhere", code=1).stderr
 
 
+def test_two_words_for_one_run(three: Desk) -> None:
+    three.repo.git("switch", "--quiet", "-c", "idea")
+    three.repo.write("train.py", "idea\n")
+    three.repo.commit("An idea, which never ran")
+    said = three("diff", "main", "idea", code=2).stderr
+    assert "'main' and 'idea' are one run, digits/fast" in said
+
+
+def test_a_run_that_is_called_like_a_branch(three: Desk) -> None:
+    three.run("main")
+    three.repo.git("tag", "slow")
+    said = three("diff", "main", "slow").stderr.splitlines()
+    assert "main is a run here; refs/heads/main is the branch" in said
+    assert "slow is a run here; refs/tags/slow is the tag" in said
+    assert "refs/heads/main is digits/fast" in three("diff", "slow", "refs/heads/main").stderr
+    assert "is a run here" not in three("diff", "fast", "broken").stderr
+
+
+def test_repeats_without_a_test_say_why(desk: Desk) -> None:
+    for seed, acc in enumerate((0.5, 0.6)):
+        desk.run(f"many{seed}", params={"lr": 1, "seed": seed}, metrics={"acc": [acc]})
+    desk.run("alone", params={"lr": 2, "seed": 7}, metrics={"acc": [0.9]})
+    said = "acc: n = 2 and 1: one run cannot tell a change from chance"
+    assert said in squeezed(desk.out("diff", "many0", "alone"))
+    assert "acc: n = 1 and 1: one run cannot tell a change from chance" in squeezed(
+        desk.out("diff", "many0", "alone", "--alone", "--test", "wilcoxon")
+    )
+    assert "undecided" not in desk.out("diff", "many0", "alone", "--alone")
+
+
 def test_a_failed_run_shows_its_last_words(desk: Desk) -> None:
     desk.run("good")
     desk("run", "-n", "bad", "-e", "digits", "--", "sh", "-c", "seq 30; echo 'no space left'; exit 3", code=3)

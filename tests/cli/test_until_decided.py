@@ -158,3 +158,13 @@ def test_the_base_itself_is_noticed_after_the_first_run(lab: Desk) -> None:
 
 def test_a_run_without_the_metric_is_noticed(lab: Desk) -> None:
     assert "finished without the metric 'acc'" in refused(lab, "--until-decided", "base0", "-p", "lr=0.2", code=1)
+
+
+def test_a_command_that_takes_no_seed_ends_it(lab: Desk) -> None:
+    fixed = "import gittrack; gittrack.start_run(params={'seed': 0}); gittrack.log_metric('acc', 0.99)"
+    said = lab(
+        "run", "-e", "digits", "-n", "new", "--until-decided", "base0", "--", sys.executable, "-c", fixed, code=1
+    ).stderr
+    assert "run new-seed1 was given the seed 1 and logged 0 as its seed" in said.splitlines()[-1]
+    assert "improved" not in said
+    assert len(lab.json("ls", "name ~ new")) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -102,6 +103,13 @@ def test_two_against_many_has_one_degree_of_freedom() -> None:
     assert (tested.test, tested.df) == ("welch", 1)
 
 
+def test_sides_of_very_different_size_have_the_fewest_degrees_of_freedom() -> None:
+    draw = random.Random(1)
+    a, b, c = (repeats(*(draw.gauss(0, 1) for _ in range(n))) for n in (6, 13, 12))
+    assert chosen(a, b)[0].df == chosen(b, a)[0].df == 5
+    assert chosen(a, c)[0].df > 5
+
+
 def test_seeds_pair_where_both_sides_have_the_same() -> None:
     a, b = (0.5, 0.7, 0.9), (0.51, 0.712, 0.911)
     found, why = chosen(repeats(*a, labels=(1, 2, 3)), repeats(b[2], b[0], b[1], labels=(3, 1, 2)))
@@ -111,13 +119,37 @@ def test_seeds_pair_where_both_sides_have_the_same() -> None:
         assert chosen(repeats(*a, labels=(1, 2, 3)), repeats(*b, labels=labels))[0].test == "welch"
 
 
+def test_seeds_pair_where_one_side_has_more_of_them() -> None:
+    a = repeats(0.5, 0.7, 0.9, 0.1, labels=(1, 2, 3, 4))
+    b = repeats(0.51, 0.712, 0.911, labels=(1, 2, 3))
+    for one, other, sizes, sign in ((a, b, "4 and 3", "+"), (b, a, "3 and 4", "-")):
+        found, why = chosen(one, other)
+        assert (found.test, found.n_a) == ("paired-t", 3)
+        assert why == f"the same 3 seeds, of {sizes}, where the change is {sign}0.011"
+    asked = choose(a, b, asked="sign-flip")
+    assert not isinstance(asked, Judgement)
+    assert asked[1] == "as asked for, the same 3 seeds, of 4 and 3, where the change is +0.011"
+    # One seed in common is none to speak of, and neither are seeds that each side has alone.
+    for labels in ((1, 5, 6), (1, 2, 9)):
+        assert chosen(a, repeats(*b.values, labels=labels))[0].test == "welch"
+
+
+def test_seeds_that_gave_the_same_say_nothing_of_those_that_only_one_side_has() -> None:
+    a, b = repeats(0.5, 0.7, 0.9, labels=(1, 2, 3)), repeats(0.5, 0.7, labels=(1, 2))
+    assert judge(a, b, HIGH).verdict == "undecided"
+    found = choose(a, b, asked="paired-t")
+    assert isinstance(found, Judgement)
+    assert found.reason == "the 2 seeds that both sides have gave the same, and others differ"
+
+
 def test_folds_overlap() -> None:
     a, b = repeats(*GOOD, folds=tuple(range(5))), repeats(*BETTER, folds=tuple(range(5)))
     found, why = chosen(a, b)
     assert (found.test, why) == ("corrected-t", "the same 5 folds, which overlap")
     assert judge(a, b, HIGH).verdict == "improved"
     found, why = chosen(a, repeats(*BETTER[1:], folds=(1, 2, 3, 4)))
-    assert (found.n_a, found.df, why) == (4, 3, "the same 4 of 5 folds, which overlap")
+    there = "the same 4 of 5 folds, which overlap, where the change is +0.04575"
+    assert (found.n_a, found.df, why) == (4, 3, there)
 
 
 def test_folds_that_nothing_pairs_prove_nothing() -> None:
@@ -131,6 +163,21 @@ def test_folds_that_nothing_pairs_prove_nothing() -> None:
     assert (same.verdict, same.reason) == (
         "undecided",
         "all folds are equally far apart, which tells nothing of chance",
+    )
+
+
+def test_folds_of_other_splits_are_not_paired() -> None:
+    """Fold 0 of 5 holds other examples than fold 0 of 10."""
+    found = judge(repeats(*GOOD, folds=tuple(range(5))), repeats(*BETTER, *BETTER, folds=tuple(range(10))), HIGH)
+    assert (found.verdict, found.tested) == ("undecided", None)
+    assert found.reason == "5 folds are on both sides, of 10 on one: the two seem to be of different splits"
+
+
+def test_folds_that_are_the_same_say_nothing_of_those_that_only_one_side_has() -> None:
+    found = judge(repeats(*GOOD, folds=tuple(range(5))), repeats(*GOOD[:4], folds=tuple(range(4))), HIGH)
+    assert (found.verdict, found.reason) == (
+        "undecided",
+        "the 4 folds that both sides have are the same, and others differ",
     )
 
 
@@ -182,6 +229,15 @@ def test_numbers_at_the_ends_of_what_there_is() -> None:
     assert judge(repeats(-1.7e308, -1.6e308, labels=(1, 2)), repeats(1.7e308, 1.6e308, labels=(1, 2)), HIGH).reason == (
         "the values are too far apart for a number to say how far"
     )
+    for scale in (1e-200, 1e160):
+        found = judge(
+            repeats(*(one * scale for one in (0.9, 0.92, 0.88))),
+            repeats(*(one * scale for one in (0.91, 0.93, 0.89))),
+            HIGH,
+        )
+        assert found.needed == 64
+    counted = judge(repeats(*(1e13 + one for one in (0, 1, 2))), repeats(*(1e13 + one for one in (3, 4, 5))), HIGH)
+    assert (counted.verdict, counted.tested and counted.tested.delta) == ("improved", 3.0)
     assert judge(repeats(10**400, 1), repeats(1, 2), HIGH).reason == "a value is too large to be compared"
 
 
@@ -202,3 +258,9 @@ def test_several_gates_are_several_chances() -> None:
     )
     assert [many[key].verdict for key in ("x", "watched")] == ["undecided", "improved"]
     assert "one of 3 that gate" in many["x"].reason
+    single, corrected = alone["x"].tested, many["x"].tested
+    assert single is not None
+    assert corrected is not None
+    # What is told is what decided.
+    assert corrected.p == pytest.approx(3 * single.p)
+    assert (many["x"].needed, "were it real" in many["x"].reason) == (None, False)
