@@ -16,6 +16,7 @@ from gittrack.compare.align import ABSENT, same
 from gittrack.compare.verdict import Repeats
 from gittrack.domain.codec import strict
 from gittrack.domain.run import RunState, Status
+from gittrack.errors import FilterError
 from gittrack.git.repository import Repository
 from gittrack.grounds import find_grounds
 from gittrack.index.filter import Field
@@ -85,10 +86,20 @@ class Group:
         }
 
 
-def parse_keys(text: str) -> list[Field]:
-    """The keys of a list such as `params.lr,tags.stage`; raises FilterError for what is none."""
+def parse_keys(text: str, known: Callable[[str], Collection[str]]) -> list[Field]:
+    """The keys of a list such as `params.lr,stage`; `known` gives all keys of a kind. Raises FilterError for what is none."""
     names = [name.strip().replace("`", "") for name in _KEYS.findall(text)]
-    return [parse_sort(name)[0] for name in dict.fromkeys(names) if name]
+    return [_parse_key(name, known) for name in dict.fromkeys(names) if name]
+
+
+def _parse_key(name: str, known: Callable[[str], Collection[str]]) -> Field:
+    try:
+        return parse_sort(name)[0]
+    except FilterError:
+        kinds = [kind for kind in ("params", "metrics", "tags") if name in known(kind)]
+        if len(kinds) != 1:
+            raise
+        return Field(kinds[0], name)
 
 
 def parse_order(text: str) -> tuple[Field | None, bool]:

@@ -427,7 +427,7 @@ class Project:
         from gittrack.groups import find_groups, ordered, parse_keys, parse_order
         from gittrack.index.syntax import parse
 
-        keys = [] if by is None else parse_keys(by)
+        keys = [] if by is None else parse_keys(by, self.keys)
         if by is not None and not keys:
             raise UsageError("--group-by names no key; write keys like: params.lr,tags.stage")
         order = None if sort is None else parse_order(sort)

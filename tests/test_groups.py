@@ -119,6 +119,9 @@ def test_keys_of_ones_own_choice(repo: Repo) -> None:
     assert [(one.by[0][1], one.n) for one in found[:2]] == [(0.1, 2), (0.2, 1)]
     assert found[2].to_json()["by"] == {"params.lr": None}
     assert found[0].params == {"lr": 0.1, "width": 7}
+    assert ids(groups(repo, by="lr, depth")) == ids(groups(repo, by="params.lr,params.depth"))
+    with pytest.raises(FilterError, match="widht"):
+        groups(repo, by="widht")
     with pytest.raises(FilterError, match=r"nearest is params\.width"):
         groups(repo, by="params.widht")
 

@@ -9,15 +9,15 @@ import click
 from gittrack.cli.columns import default_columns
 from gittrack.cli.main import App
 from gittrack.cli.options import chosen_form, experiment_option, limit_option, table_options
-from gittrack.errors import UnknownRun
+from gittrack.errors import UnknownRun, UsageError
 
 
 @click.command(short_help="the best runs by a metric")
 @click.argument("metric")
 @click.argument("words", metavar="[FILTER]", nargs=-1)
 @experiment_option
-@click.option("--min", "goal", flag_value="min", type=str, default=None, help="Low is better.")
-@click.option("--max", "goal", flag_value="max", type=str, default=None, help="High is better.")
+@click.option("--min", "low", is_flag=True, help="Low is better.")
+@click.option("--max", "high", is_flag=True, help="High is better.")
 @limit_option("Show the best N runs; 0 for all.", default="1")
 @table_options
 @click.pass_obj
@@ -26,7 +26,8 @@ def best(
     metric: str,
     words: tuple[str, ...],
     experiment: str | None,
-    goal: str | None,
+    low: bool,
+    high: bool,
     limit: int,
 ) -> None:
     """Show the best finished runs by the last value of METRIC, the best first.
@@ -34,6 +35,9 @@ def best(
     Which way is better comes from the settings (metrics.goals), or from --min or --max.
     """
     form, project = chosen_form(), app.project
+    if low and high:
+        raise UsageError("--min and --max contradict each other; pass one")
+    goal = "min" if low else "max" if high else None
     filter = " ".join(words) or None
     metric = metric.removeprefix("metrics.")
     runs = project.best(metric, goal=goal, filter=filter, experiment=experiment, limit=limit or 1_000_000_000)

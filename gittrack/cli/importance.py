@@ -27,10 +27,13 @@ _RESAMPLES, _FEWEST, _RUNS_IN_ALL = 100, 20, 200_000
 @click.argument("words", metavar="[FILTER]", nargs=-1)
 @experiment_option
 @click.option("--method", type=click.Choice(_METHODS), default="ped-anova", help="How; ped-anova if not given.")
-@click.option("--min", "goal", flag_value="min", type=str, default=None, help="Low is better.")
-@click.option("--max", "goal", flag_value="max", type=str, default=None, help="High is better.")
+@click.option("--min", "low", is_flag=True, help="Low is better.")
+@click.option("--max", "high", is_flag=True, help="High is better.")
 @click.option(
-    "--bootstrap", metavar="N", type=click.IntRange(0, 10_000), help="Judge by N resamples and N shuffles; 0 for none."
+    "--bootstrap",
+    metavar="N",
+    type=click.IntRange(0, 10_000),
+    help="Judge by N resamples and N shuffles, 20 or more; 0 for none.",
 )
 @table_options
 @click.pass_obj
@@ -40,7 +43,8 @@ def importance(
     words: tuple[str, ...],
     experiment: str | None,
     method: str,
-    goal: str | None,
+    low: bool,
+    high: bool,
     bootstrap: int | None,
 ) -> None:
     """Show how much each param seems to matter for METRIC among the finished runs.
@@ -49,7 +53,13 @@ def importance(
     not what caused them: read the remarks below the table.
     """
     form, project = chosen_form(), app.project
+    if low and high:
+        raise UsageError("--min and --max contradict each other; pass one")
+    goal = "min" if low else "max" if high else None
     metric = metric.removeprefix("metrics.")
+    if bootstrap is not None and 0 < bootstrap < _FEWEST:
+        raise UsageError(f"--bootstrap {bootstrap} tells nothing of 95%; take {_FEWEST} or more, or 0 for none")
+    experiment = _experiment(app, experiment)
     found = project.runs(" ".join(words) or None, experiment=experiment)
     finished = [run.state for run in found if run.status == "finished"]
     states = [one for one in finished if math.isfinite(one.metrics.get(metric, math.nan))]
@@ -106,6 +116,19 @@ def importance(
             app.console.note("low and high: 95% of resamples; chance: how often shuffled values make it matter as much")
         for one in said:
             app.console.note(one)
+
+
+def _experiment(app: App, named: str | None) -> str | None:
+    """The one that was named, else that of the newest run; raises UnknownRun where no run is of it."""
+    known = [one.name for one in app.project.experiments()]
+    if named is not None and named not in known:
+        raise UnknownRun(f"there is no experiment {named!r} here; there is {', '.join(known[:5]) or 'none'}")
+    if named is not None or not known:
+        return named
+    newest = app.project.get_run("@").experiment
+    if len(known) > 1:
+        app.console.note(f"experiment {newest}, the newest of {len(known)}; -e chooses another")
+    return newest
 
 
 def weigh(

@@ -23,7 +23,7 @@ _NEWEST = 50
 @click.option("--all", "whole", is_flag=True, help="All runs, and all that is known of them.")
 @click.option("--deleted", is_flag=True, help="The deleted runs, which can be restored.")
 @click.option("--group", is_flag=True, help="One row for each configuration: mean ± sd of its repeats.")
-@click.option("--group-by", "by", metavar="K,...", help="One row for each value of these: params.lr,tags.stage")
+@click.option("--group-by", "by", metavar="K,...", help="One row for each value of these: lr,tags.stage")
 @table_options
 @click.pass_obj
 def ls(

@@ -124,7 +124,9 @@ def _begins_filter(words: Sequence[str], at: int, known: Sequence[str]) -> bool:
     following = [one.lower() for one in words[at + 1 : at + 3]]
     if following == ["not", "in"] or (following and following[0] in _OPERATORS):
         return True
-    return word not in known and (not PLAIN_WORD.fullmatch(word) or word.lower() in RESERVED)
+    # A metric may have spaces in its name.
+    key = word if word in known else word.removeprefix("metrics.").removesuffix(":min").removesuffix(":max")
+    return key not in known and (not PLAIN_WORD.fullmatch(word) or word.lower() in RESERVED)
 
 
 def _metric(word: str, known: Sequence[str]) -> tuple[str, Goal | None]:

@@ -99,6 +99,12 @@ def _show(
     html: str | None,
 ) -> None:
     """Into files, or without any as lines to the terminal; `draw` is given the module that draws."""
+    for file, ending in ((png, ".png"), (svg, ".svg"), (html, ".html")):
+        written = "" if file is None else Path(file).suffix.lower()
+        if written and written != ending and not (ending == ".html" and written == ".htm"):
+            raise UsageError(
+                f"--{ending[1:]} writes a file that ends in {ending}, and {file!r} ends in {written}; choose one of both"
+            )
     if png is None and svg is None and html is None:
         if lines is None:
             raise UsageError(f"{title} cannot be drawn in a terminal; pass --html, --png or --svg with a file")
@@ -117,16 +123,29 @@ def _show(
 
 
 def _metric(app: App, runs: Sequence[RunState], word: str | None) -> Key:
-    """The metric that is asked for, else the first with a goal, else the only one."""
+    """The metric that is asked for, else the first that gates, else the first with a goal, else the only one."""
     if word is not None:
         return find_key(word, runs, "metrics")
-    known = [key for key in dict.fromkeys(key for run in runs for key in run.metrics) if not is_detail(key)]
-    wanted = [key for key in known if app.project.settings.goal(key)] or known
+    known = _ours(app, runs)
+    wanted = _with_goal(app, known) or known
     if not wanted:
         raise UsageError("none of the runs has a metric; log one, or choose other runs")
     if len(known) > 1 and wanted is known:
         raise UsageError(f"say which metric with --metric; the runs have {', '.join(known[:10])}")
     return Key("metrics", wanted[0])
+
+
+def _ours(app: App, runs: Sequence[RunState]) -> list[str]:
+    """The metrics that are worth a look unasked."""
+    known = [key for key in dict.fromkeys(key for run in runs for key in run.metrics) if not is_detail(key)]
+    goals = {key: app.project.settings.goal(key) for key in known}
+    return [key for key, goal in goals.items() if goal is None or goal.role != "ignore"]
+
+
+def _with_goal(app: App, keys: Sequence[str]) -> list[str]:
+    """Those that gate first."""
+    settings = app.project.settings
+    return sorted((key for key in keys if settings.goal(key)), key=lambda key: not settings.gates(key))
 
 
 def _high(app: App) -> int:
@@ -215,10 +234,10 @@ def _titled(kind: str, runs: Sequence[Run]) -> str:
 def _keys(app: App, runs: Sequence[RunState], patterns: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(key for run in runs for key in run.metrics))
     if not patterns:
-        ours = [key for key in known if not is_detail(key)]
+        ours = _ours(app, runs)
         if not ours:
             raise UsageError("none of the runs has a metric of its own to draw; name one, like --metric 'system/*'")
-        return [key for key in ours if app.project.settings.goal(key)] or ours
+        return _with_goal(app, ours) or ours
     found: dict[str, None] = {}
     for pattern in patterns:
         # A key may itself have the signs of a pattern.
@@ -335,7 +354,8 @@ def scatter(
 
 
 @plot.command(short_help="two metrics, with the runs that none is better than")
-@click.argument("metrics", metavar="METRIC METRIC", nargs=2)
+@click.argument("first", metavar="METRIC")
+@click.argument("second", metavar="METRIC", required=False)
 @_kind
 @click.option(
     "--min", "low", metavar="METRIC", multiple=True, help="Of this one low is better, whatever the settings say."
@@ -346,7 +366,8 @@ def scatter(
 def pareto(
     app: App,
     /,
-    metrics: tuple[str, str],
+    first: str,
+    second: str | None,
     words: tuple[str, ...],
     experiment: str | None,
     filter: str | None,
@@ -361,9 +382,11 @@ def pareto(
     """
     from gittrack.report.front import pareto
 
+    if second is None:
+        raise UsageError(f"a front is of two metrics, and {first} is one; name another")
     runs = _chosen(app, words, experiment, filter)
     states = [run.state for run in runs]
-    x, y = (find_key(one, states, "metrics") for one in metrics)
+    x, y = (find_key(one, states, "metrics") for one in (first, second))
     said: dict[str, Goal] = {}
     for goal, names in (("min", low), ("max", high)):
         said |= {find_key(one, states, "metrics").name: cast("Goal", goal) for one in names}

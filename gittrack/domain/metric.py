@@ -164,7 +164,7 @@ def to_number(key: str, value: object) -> float:
 
 def to_fold(fold: object, of: object = None) -> int:
     """A fold as a whole number, from 0 or from 1 on as one counts, and one of `of` where that is given."""
-    number, count = to_step(fold), None if of is None else to_step(of)
+    number, count = to_step(fold, "a fold"), None if of is None else to_step(of, "the number of folds")
     if not 0 <= number <= FOLD_MAX:
         raise InvalidValue(f"a fold must be a whole number from 0 to {FOLD_MAX:,}, not {number}")
     if count is not None and (count < 2 or number > count):
@@ -174,18 +174,18 @@ def to_fold(fold: object, of: object = None) -> int:
     return number
 
 
-def to_step(step: object) -> int:
-    """A step as a whole number of 64 bits; floats are taken when they are whole."""
+def to_step(step: object, called: str = "a step") -> int:
+    """A step as a whole number of 64 bits; floats are taken when they are whole. `called` is for what is said of others."""
     if type(step) is not int:
         item = getattr(step, "item", None)
         try:
             step = item() if callable(item) else step
         except (ValueError, RuntimeError) as error:
-            raise InvalidValue(f"a step must be one whole number: {error}") from None
+            raise InvalidValue(f"{called} must be one whole number: {error}") from None
         if isinstance(step, float) and step.is_integer():
             step = int(step)
         if isinstance(step, bool) or not isinstance(step, int):
-            raise InvalidValue(f"a step must be a whole number, not {step!r:.60}")
+            raise InvalidValue(f"{called} must be a whole number, not {step!r:.60}")
     if not STEP_MIN <= step <= STEP_MAX:
-        raise InvalidValue(f"step {step} does not fit 64 bits")
+        raise InvalidValue(f"{called} must fit 64 bits, and {step} does not")
     return int(step)

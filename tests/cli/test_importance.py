@@ -49,8 +49,8 @@ def test_the_table_and_its_remarks(sweep: Desk) -> None:
 
 
 def test_json_csv_and_markdown(sweep: Desk) -> None:
-    found = sweep.json("importance", "metrics.acc", "--max", "--bootstrap", "5", "-e", "digits")
-    assert (found["metric"], found["goal"], found["runs"], found["bootstrap"]) == ("acc", "max", 40, 5)
+    found = sweep.json("importance", "metrics.acc", "--max", "--bootstrap", "20", "-e", "digits")
+    assert (found["metric"], found["goal"], found["runs"], found["bootstrap"]) == ("acc", "max", 40, 20)
     assert sum(one["importance"] for one in found["params"]) == pytest.approx(1)
     assert found["confounded"] == [["lr", "warmup"]]
     assert found["constant"] == ["epochs"]
@@ -65,6 +65,15 @@ def test_a_filter_a_goal_of_the_settings_and_few_runs(sweep: Desk) -> None:
     assert found["runs"] < 30
     assert any("fewer than 10 for each" in one for one in found["warnings"])
     assert sweep.json("importance", "acc", "--method", "mdi")["params"][0]["low"] is None
+
+
+def test_runs_of_the_newest_experiment_alone(sweep: Desk) -> None:
+    for lr in (1, 2, 3):
+        sweep.run(f"other{lr}", experiment="letters", params={"lr": lr}, metrics={"acc": [lr / 10]})
+    result = sweep("importance", "acc", "--max", "--bootstrap", "0")
+    assert "experiment letters, the newest of 2; -e chooses another" in result.stderr
+    assert "3 finished runs" in result.stderr
+    assert "the newest of" not in sweep("importance", "acc", "--max", "--bootstrap", "0", "-e", "digits").stderr
 
 
 def test_nothing_to_tell(desk: Desk) -> None:
@@ -82,6 +91,11 @@ def test_nothing_to_tell(desk: Desk) -> None:
 def test_mistakes_name_the_way_out(sweep: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pass --max or --min" in sweep.error("importance", "acc", code=2)
     assert "did you mean acc?" in sweep.error("importance", "accc", "--max", code=1)
+    assert "contradict" in sweep.error("importance", "acc", "--max", "--min", code=2)
+    assert "take 20 or more" in sweep.error("importance", "acc", "--max", "--bootstrap", "19", code=2)
+    assert "no experiment 'digit' here; there is digits" in sweep.error(
+        "importance", "acc", "-e", "digit", "--max", code=1
+    )
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert "pip install 'gittrack[importance]'" in sweep.error("importance", "acc", "--max", code=1)
 

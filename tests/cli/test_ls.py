@@ -163,3 +163,4 @@ def test_best(three: Desk) -> None:
 
 def test_best_of_nothing(three: Desk) -> None:
     assert "no finished run of experiment nope" in three.error("best", "loss", "--min", "-e", "nope", code=1)
+    assert "contradict" in three.error("best", "loss", "--min", "--max", code=2)

@@ -69,7 +69,9 @@ def test_filters_keys_limits_and_what_is_left_out(desk: Desk) -> None:
     assert desk.json("ls", "--group", "-e", "other") == []
     assert "--columns goes with single runs" in desk.error("ls", "--group", "--columns", "name", code=2)
     assert "names no key" in desk.error("ls", "--group-by", ",", code=2)
-    assert "is it params.lr" in desk.error("ls", "--group-by", "lr", code=2)
+    assert desk.json("ls", "--group-by", "lr") == desk.json("ls", "--group-by", "params.lr")
+    desk.run("both", params={"lr": 0.1}, tags={"lr": "high"})
+    assert "params.lr" in desk.error("ls", "--group-by", "lr", code=2)
 
 
 def test_no_run_no_metric_and_odd_values(desk: Desk) -> None:

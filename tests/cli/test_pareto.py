@@ -74,6 +74,13 @@ def test_mistakes_name_the_way_out(front: Desk) -> None:
     assert "no finished run" in front.error("pareto", "acc:max", "time:min", "metrics.acc > 5", code=1)
 
 
+def test_a_metric_whose_name_has_a_space(desk: Desk) -> None:
+    for name, acc, time in (("one", 0.5, 1.0), ("two", 0.4, 2.0)):
+        desk.run(name, metrics={"val acc": [acc], "time": [time]})
+    assert names(desk.json("pareto", "val acc:max", "time:min")) == ["one"]
+    assert names(desk.json("pareto", "time:max", "metrics.val acc:min", "metrics.time > 1")) == ["two"]
+
+
 def test_without_any_run(desk: Desk) -> None:
     assert "no finished run" in desk.error("pareto", "a:max", "b:min", code=1)
     assert desk.json("pareto", "a:max", "b:min") == []

@@ -239,6 +239,30 @@ def test_which_metric_is_meant(sweep: Desk) -> None:
     assert sweep.out("plot", "box", "--by", "lr").startswith("acc by lr")
 
 
+def test_what_is_looked_at_unasked_gates_or_has_a_goal_at_least(sweep: Desk) -> None:
+    sweep.repo.git("config", "gittrack.metrics.goals", "{loss: min, acc: {goal: max, role: gate}}")
+    assert sweep.out("plot", "box", "--by", "lr").startswith("acc by lr")
+    assert sweep.out("plot", "curves").startswith("acc")
+    sweep.repo.git("config", "gittrack.metrics.goals", "{acc: {goal: max, role: ignore}}")
+    assert sweep.out("plot", "box", "--by", "lr").startswith("loss by lr")
+    drawn = sweep.out("plot", "curves").splitlines()
+    assert drawn[0] == "loss"
+    assert "acc" not in drawn
+    sweep.repo.git("config", "gittrack.metrics.goals", "{'*': {goal: max, role: ignore}}")
+    assert "none of the runs has a metric" in sweep.error("plot", "box", "--by", "lr", code=2)
+
+
+def test_a_file_ends_as_what_it_is(sweep: Desk, tmp_path: Path) -> None:
+    words = ("plot", "box", "--metric", "loss", "--by", "lr")
+    for form, name in (("png", "x.pdf"), ("svg", "x.PNG"), ("html", "x.svg")):
+        said = sweep.error(*words, f"--{form}", str(tmp_path / name), code=2)
+        assert f"--{form} writes a file that ends in .{form}" in said
+    assert list(tmp_path.glob("x.*")) == []
+    for name in ("x.HTM", "plain", "x.html"):
+        sweep(*words, "--html", str(tmp_path / name))
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith("<!")
+
+
 def test_params_of_parallel_coordinates(sweep: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gittrack.cli import plot
 
@@ -276,6 +300,7 @@ def test_the_front(sweep: Desk) -> None:
     sweep.repo.git("config", "gittrack.metrics.goals", "{acc: max, loss: min}")
     assert sweep.out("plot", "pareto", "loss", "acc") == text
     assert "1 of 8" in sweep.out("plot", "pareto", "loss", "acc", "--min", "acc")
+    assert "a front is of two metrics, and loss is one" in sweep.error("plot", "pareto", "loss", code=2)
     assert "has a metric 'los'" in sweep.error("plot", "pareto", "loss", "los", code=2)
 
 

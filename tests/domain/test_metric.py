@@ -201,7 +201,7 @@ def test_folds_by_metric():
     ("fold", "of"), [(-1, None), (FOLD_MAX + 1, None), (6, 5), (0, 1), (True, None), ("a", 5), (0, "b")]
 )
 def test_no_fold(fold, of):
-    with pytest.raises(InvalidValue):
+    with pytest.raises(InvalidValue, match="fold"):
         to_fold(fold, of)
 
 
