@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
+from gittrack.compare.align import ABSENT
 from gittrack.compare.code import CodeDiff, diff_code
 from gittrack.compare.diff import (
     MetricRow,
@@ -22,7 +23,7 @@ from gittrack.data.needed import not_shared
 from gittrack.domain.input import Input
 from gittrack.domain.metric import is_detail
 from gittrack.errors import CorruptRecord, GittrackError
-from gittrack.repeats import configuration, samples
+from gittrack.repeats import command_shape, configuration, samples
 from gittrack.report.numbers import counted
 from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range, left_behind
 from gittrack.run import look_ahead
@@ -189,6 +190,8 @@ def _section(project: Project, span: Range, pair: Pair, metrics: tuple[MetricRow
         warnings.append(str(error))
     seeds = project.settings.params.seed_like
     params = diff_params(configuration(a.run.state, seeds), configuration(b.run.state, seeds))
+    if command_shape(a.run.state, seeds) != command_shape(b.run.state, seeds):
+        params.insert(0, Row("command", a.run.command or ABSENT, b.run.command or ABSENT))
     return Section(pair, metrics, gates, tuple(params), tuple(environment), tuple(data), tuple(warnings))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gittrack.domain.metric import is_detail
 from gittrack.errors import NoCommitYet, UnknownRun, UsageError
 from gittrack.git.remote import find_default_branch
 from gittrack.git.repository import Repository
-from gittrack.repeats import configuration
+from gittrack.repeats import command_shape, configuration
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
@@ -246,10 +246,13 @@ def _side(project: Project, runs: Sequence[Run], spots: Mapping[str, _Spot], lik
     nearest = min(_spot(run, spots).distance for run in runs)
     near = [run for run in runs if _spot(run, spots).distance == nearest]
     near = [run for run in near if not run.dirty] or near
-    shapes = {run.id: repr(sorted(configuration(run.state, seeds).items())) for run in near}
-    wanted = None if like is None else repr(sorted(configuration(like.run.state, seeds).items()))
-    chosen = next((run for run in near if shapes[run.id] == wanted), None)
-    why = "one with the params of the head"
+    shapes = {run.id: _shape(run, seeds) for run in near}
+    chosen, why = None, "one with the params of the head"
+    if like is not None:
+        params, command = _shape(like.run, seeds)
+        # The same command first: of two with the same params, one may have been told something that nobody logged.
+        alike = [run for run in near if shapes[run.id][0] == params]
+        chosen = next((run for run in alike if shapes[run.id][1] == command), next(iter(alike), None))
     if chosen is None:
         chosen, why = _speaker(project, near), str(project.settings.report.runs)
     others = len(set(shapes.values())) - 1
@@ -257,6 +260,11 @@ def _side(project: Project, runs: Sequence[Run], spots: Mapping[str, _Spot], lik
     here = {code for code, spot in spots.items() if spot.side == _spot(chosen, spots).side}
     repeats = project.repeats(chosen, of_code=here)
     return Side(chosen, tuple(repeats), _spot(chosen, spots).commit, nearest, others, why)
+
+
+def _shape(run: Run, seed_like: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """What its repeats share, of params and of the command."""
+    return repr(sorted(configuration(run.state, seed_like).items())), command_shape(run.state, seed_like)
 
 
 def _telling(project: Project, runs: Sequence[Run]) -> Sequence[Run]:

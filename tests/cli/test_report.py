@@ -479,6 +479,38 @@ def test_every_experiment_is_judged_however_many_there_are(desk: Desk) -> None:
     assert "2 more experiments ran too" in text
 
 
+def test_a_try_with_another_word_on_the_command_line_is_not_the_base(desk: Desk) -> None:
+    """It logged the same params, so that only its command tells it apart."""
+    goals(desk)
+    desk.repo.write(
+        "t.sh",
+        'echo "{\\"acc\\": $(echo "0.9 $1 $2" | awk \'{print $1 + $2 * 0.001 * ($2 % 3) + $3}\')}" > metrics.json\n',
+    )
+    desk.repo.write(".gitignore", "metrics.json\n")
+    desk.repo.commit("A script")
+
+    def ran(name: str, *more: str) -> None:
+        desk("run", "-n", name, "-e", "digits", "--seeds", "4", "--", "sh", "t.sh", "{seed}", *more)
+
+    ran("base", "0.0")
+    desk.repo.git("switch", "--quiet", "-c", "idea")
+    desk.repo.write("t.sh", (desk.repo.path / "t.sh").read_text(encoding="utf-8").replace("0.9 ", "0.8 "))
+    desk.repo.commit("Worse")
+    ran("new", "0.0")
+    desk.repo.git("switch", "--quiet", "main")
+    ran("tryout", "-0.1")
+    desk.repo.git("switch", "--quiet", "idea")
+    found = desk.json("report")
+    (one,) = found["experiments"]
+    assert (one["base"]["name"], one["head"]["name"], one["params"]) == ("base-seed3", "new-seed3", [])
+    assert found["verdict"] != "equal"
+    assert one["metrics"][0]["delta"] == pytest.approx(-0.1)
+    assert any("of 2 configurations of the base" in text for text in one["warnings"])
+    ran("other", "-0.2")
+    (row,) = desk.json("report")["experiments"][0]["params"]
+    assert row["key"] == "command"
+
+
 def test_a_quick_trial_of_something_else_speaks_for_nobody(desk: Desk) -> None:
     goals(desk)
     repeats(desk, "old", BASE)
