@@ -25,7 +25,7 @@ from gittrack.domain.metric import is_detail
 from gittrack.errors import CorruptRecord, GittrackError
 from gittrack.repeats import command_shape, configuration, samples
 from gittrack.report.numbers import counted
-from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range, left_behind
+from gittrack.review.sides import Pair, Range, Side, find_pairs, find_range
 from gittrack.run import look_ahead
 from gittrack.settings import SETTINGS_FILE
 from gittrack.values import dataclass, replace
@@ -114,22 +114,21 @@ def review(project: Project, span: str | None, environ: Mapping[str, str], *, ex
     """Find the runs of both sides and judge them; raises UnknownRun when nothing finished on the change, UsageError."""
     places = find_range(project.repo, span, environ)
     with project.standing_still():
-        pairs = find_pairs(project, places, experiment)
+        pairs, behind = find_pairs(project, places, experiment)
         look_ahead(*(side.run for pair in pairs for side in (pair.a, pair.b) if side is not None))
         code = diff_code(project.repo, places.fork, places.tip)
         judged = _judged(project, pairs)
         moved = any(file.path == SETTINGS_FILE or file.old == SETTINGS_FILE for file in code.files)
         sections = [_section(project, places, pair, judged[at], moved) for at, pair in enumerate(pairs)]
-        notes = list(_notes(project, places, sections, experiment))
+        notes = list(_notes(project, sections, behind))
     sections[0] = replace(sections[0], warnings=(*sections[0].warnings, *notes))
     return Review(places, tuple(sections), code, tuple(_refused(project, sections)))
 
 
-def _notes(project: Project, span: Range, sections: Sequence[Section], experiment: str | None) -> Iterator[str]:
+def _notes(project: Project, sections: Sequence[Section], behind: Sequence[str]) -> Iterator[str]:
     """What a gate would have looked at and did not meet."""
-    if experiment is None:
-        for name in left_behind(project, span, [one.pair for one in sections]):
-            yield f"experiment {name} measured what gates before the change, and did not run on it"
+    for name in behind:
+        yield f"experiment {name} measured what gates before the change, and did not run on it"
     if any(section.gates for section in sections):
         yield from _idle(project, sections)
 

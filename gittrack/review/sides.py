@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from gittrack.domain.metric import is_detail
@@ -125,27 +126,22 @@ def _commits(repository: Repository, *words: str) -> tuple[str, ...]:
     return tuple(repository.git("rev-list", f"--max-count={_COMMITS}", *words).decode("ascii").split())
 
 
-def find_pairs(project: Project, span: Range, experiment: str | None = None) -> list[Pair]:
-    """What ran on the change, by experiment, beside what ran before it; newest experiment first.
+def find_pairs(project: Project, span: Range, experiment: str | None = None) -> tuple[list[Pair], list[str]]:
+    """What ran on the change, by experiment, beside what ran before it, newest experiment first; and which were left behind.
 
+    Left behind are experiments that measured what gates before the change, on its nearest commit with runs, and did not run on it.
     Raises UnknownRun when nothing finished on the change.
     """
     spots = _spots(project.repo, span, project.code_commits(experiment))
-    found = _pairs(project, project.runs_of_code(list(spots), experiment), spots)
+    runs = project.runs_of_code(list(spots), experiment)
+    found = _pairs(project, runs, spots)
     if not found:
         raise UnknownRun(_nothing_ran(project, span, experiment))
-    return found
-
-
-def left_behind(project: Project, span: Range, pairs: Sequence[Pair]) -> list[str]:
-    """Experiments that measured what gates before the change, on its nearest commit with runs, and did not run on it."""
-    spots = {
-        code: spot for code, spot in _spots(project.repo, span, project.code_commits()).items() if spot.side == "a"
-    }
-    nearest = min((spot.distance for spot in spots.values()), default=0)
-    runs = project.runs_of_code([code for code, spot in spots.items() if spot.distance == nearest])
-    gated = {run.experiment for run in runs if any(map(project.settings.gates, run.metrics))}
-    return sorted(gated - {pair.experiment for pair in pairs})
+    before = [run for run in runs if _spot(run, spots).side == "a"]
+    nearest = min((_spot(run, spots).distance for run in before), default=0)
+    near = [run for run in before if _spot(run, spots).distance == nearest]
+    gated = {run.experiment for run in near if any(map(project.settings.gates, run.metrics))}
+    return found, sorted(gated - {pair.experiment for pair in found})
 
 
 def find_speaker(project: Project, revision: str, experiment: str | None = None) -> Side | None:
@@ -285,7 +281,7 @@ def _speaker(project: Project, runs: Sequence[Run]) -> Run:
         for key in sorted(keys, key=lambda one: not settings.gates(one)):
             goal = settings.goal(key)
             sign = -1 if goal is not None and goal.goal == "min" else 1
-            having = [run for run in runs if run.metrics.get(key) == run.metrics.get(key) and key in run.metrics]
+            having = [run for run in runs if not isnan(run.metrics.get(key, nan))]
             if having:
                 return max(having, key=lambda run: sign * run.metrics[key])
     return runs[0]

@@ -7,7 +7,7 @@ the defaults. A setting comes from one place: lists and mappings of several plac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from gittrack.errors import SettingsError
@@ -22,7 +22,7 @@ from gittrack.settings.values import (
     RunSettings,
     Settings,
 )
-from gittrack.settings.words import nearest
+from gittrack.settings.words import nearest, said_twice
 
 if TYPE_CHECKING:
     import yaml
@@ -220,9 +220,10 @@ def _from_mapping(loader: Any, node: yaml.Node, prefix: str, mistakes: list[str]
             continue
         lines[key] = line
         if key in _BY_KEY:
-            again = next(_said_twice(value_node, key, set()), None)
+            again = next(said_twice(value_node), None)
             if again is not None:
-                mistakes.append(again)
+                name, at, first = again
+                mistakes.append(f"{SETTINGS_FILE}:{at}: {key} says {name!r} again, after line {first}")
             elif not _is_null(value_node):
                 yield key, loader.construct_object(value_node, deep=True), place
         elif not prefix and key in _SECTIONS:
@@ -230,29 +231,6 @@ def _from_mapping(loader: Any, node: yaml.Node, prefix: str, mistakes: list[str]
                 yield from _from_mapping(loader, value_node, f"{key}.", mistakes, lines)
         else:
             mistakes.append(f"{place}: there is no setting {key!r}{nearest(key, _BY_KEY)}")
-
-
-def _said_twice(node: yaml.Node, within: str, seen: set[int]) -> Iterator[str]:
-    """Keys that stand twice in a mapping: YAML would take the last, and what was meant nobody knows."""
-    import yaml
-
-    if id(node) in seen:
-        return  # an anchor may stand in itself
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            yield from _said_twice(one, within, seen)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    lines: dict[str, int] = {}
-    for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-        if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
-            line = key_node.start_mark.line + 1
-            if key_node.value in lines:
-                after = f"line {lines[key_node.value]}"
-                yield f"{SETTINGS_FILE}:{line}: {within} says {key_node.value!r} again, after {after}"
-            lines[key_node.value] = line
-        yield from _said_twice(value_node, within, seen)
 
 
 def _is_null(node: yaml.Node) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from gittrack.domain.names import check_experiment
 from gittrack.settings.registry import read_models, read_stages
 from gittrack.settings.values import Goal, Retention
-from gittrack.settings.words import nearest
+from gittrack.settings.words import nearest, said_twice
 from gittrack.values import dataclass
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -109,23 +109,13 @@ def _from_yaml_text(text: str) -> object:
     import yaml
 
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        twice = _twice(node)
+        twice = next(said_twice(yaml.compose(text, Loader=yaml.SafeLoader)), None)
         plain = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return text
     if twice is not None:
-        raise ValueError(f"says {twice!r} twice")
+        raise ValueError(f"says {twice[0]!r} twice")
     return plain
-
-
-def _twice(node: Any) -> str | None:
-    """A key that stands twice in one mapping, anywhere below."""
-    pairs = node.value if getattr(node, "id", "") == "mapping" else []
-    keys = [str(key.value) for key, _ in pairs]
-    again = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
-    below = [value for _, value in pairs] or (node.value if getattr(node, "id", "") == "sequence" else [])
-    return again if again is not None else next((found for one in below if (found := _twice(one)) is not None), None)
 
 
 def _goal(metric: str, said: object) -> Goal:
