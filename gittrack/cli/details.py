@@ -9,6 +9,7 @@ from gittrack.compare.align import natural
 from gittrack.domain.codec import time_to_text
 from gittrack.domain.input import Input
 from gittrack.domain.metric import is_detail
+from gittrack.report.inputs import kept_by
 from gittrack.report.numbers import ago, column, counted, duration, exact, size
 from gittrack.report.table import Column, Paint, as_text
 from gittrack.report.text import escape, escape_lines
@@ -200,9 +201,6 @@ def _change(key: str, value: Any) -> str:
     return f"{key.replace(':', ' ', 1)} {'removed' if value is None else f'= {exact(value)}'}"
 
 
-_KEPT_BY = {"dvc": "tracked by DVC", "git": "in git", "uri": "a reference"}
-
-
 def _inputs(record: RunRecord, room: int | None) -> list[str]:
     found = [Input.from_dict(one) for one in record.inputs]
     if not found:
@@ -212,23 +210,10 @@ def _inputs(record: RunRecord, room: int | None) -> list[str]:
             Column("", tuple(one.path for one in found)),
             Column("", tuple("" if one.size is None else size(one.size) for one in found), align="right"),
             Column("", tuple((one.md5 or one.version or one.etag or "")[:12] for one in found)),
-            Column("", tuple(_kept_by(one) for one in found)),
+            Column("", tuple(kept_by(one) for one in found)),
         ],
         room=room,
     )
-
-
-def _kept_by(one: Input) -> str:
-    """Who keeps the version of an input, and what a reader should mind."""
-    if one.changed:
-        text = f"changed: not what {one.pointer} names"
-    elif one.tracked_by == "run":
-        text = f"{one.artifact} of run {(one.run or '')[:8]}"
-    elif one.tracked_by == "uri" and not (one.version or one.etag):
-        text = "a reference without a version"
-    else:
-        text = _KEPT_BY.get(one.tracked_by or "", "unversioned")
-    return text if one.declared else f"{text}, not declared"
 
 
 def value_lines(value: Any, key: str = "") -> list[str]:

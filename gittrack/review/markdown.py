@@ -162,7 +162,9 @@ def _metrics(section: Section) -> Iterator[str]:
         yield ""
         return
     yield from ("| metric | base | head | Δ | Δ % | |", "|---|---:|---:|---:|---:|---|")
-    shown = [row for row in rows if row.goal is not None or row.differs][: 2 * _ROWS]
+    # What has a goal stands first, and all of it is shown.
+    shown = [row for row in rows if row.goal is not None or row.differs]
+    shown = shown[: max(2 * _ROWS, sum(row.goal is not None for row in rows))]
     for row in shown:
         a, b = column([None if one is None else one.mean for one in (row.a, row.b)])
         arrow = "" if not row.delta else "↑ " if row.delta > 0 else "↓ "

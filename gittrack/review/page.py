@@ -13,6 +13,7 @@ from gittrack.domain.input import Input
 from gittrack.errors import CorruptRecord
 from gittrack.report import page
 from gittrack.report.compared import sample_text
+from gittrack.report.inputs import kept_by
 from gittrack.report.lanes import Parallel
 from gittrack.report.numbers import column, counted, exact, size
 from gittrack.report.series import Curve
@@ -158,11 +159,11 @@ def _readable(what: str, part: Callable[[], Iterator[str]]) -> list[str]:
 
 def _read(run: Run) -> Iterator[str]:
     rows = [
-        (_code_text(one.path), _text((one.md5 or one.version or one.etag or "")[:12]), _text(_kept(one)))
+        (_code_text(one.path), _text((one.md5 or one.version or one.etag or "")[:12]), _text(kept_by(one)))
         for one in (Input.from_dict(plain) for plain in run.record.inputs)
     ]
     if rows:
-        yield _table(("read", "content", "version kept by"), rows)
+        yield _table(("read", "content", ""), rows)
 
 
 def _made(run: Run) -> Iterator[str]:
@@ -178,14 +179,6 @@ def _environment(run: Run) -> Iterator[str]:
     if environment:
         rows = [(_code_text(key), _code_text(exact(value))) for key, value in flatten(environment).items()]
         yield f"<details><summary>Environment</summary>{_table(('', ''), rows[: 5 * _SHOWN])}</details>"
-
-
-def _kept(one: Input) -> str:
-    if one.changed:
-        return "nobody: it was changed"
-    return {"dvc": "DVC", "git": "git", "uri": "whoever keeps the reference"}.get(
-        one.tracked_by or "", f"run {(one.run or '')[:8]}" if one.tracked_by == "run" else "nobody"
-    )
 
 
 def _code(review: Review) -> Iterator[str]:
