@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gittrack.run import Run
     from gittrack.tracking.wrap import Wrapped
 
-# As many as are looked for when repeats are compared.
+# Runs of one call: more is a slip of the finger.
 _MOST = 1_000
 # What numpy's generators take.
 _BEYOND = 2**32
@@ -68,7 +68,9 @@ def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
     if max(seeds) >= _BEYOND:
         raise UsageError(f"a seed must be below 2**32, and {max(seeds)} is not")
     if len(seeds) > _MOST:
-        raise UsageError(f"{len(seeds):,} seeds are more than the {_MOST:,} that are ever compared")
+        raise UsageError(
+            f"{len(seeds):,} seeds are more than the {_MOST:,} that one call makes; make the others with another"
+        )
     doubled = next((one for at, one in enumerate(seeds) if one in seeds[:at]), None)
     if doubled is not None:
         raise UsageError(f"the seed {doubled} is there twice, and the same thing done again is no repeat; name it once")
