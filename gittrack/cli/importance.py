@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import click
 
 from gittrack.cli.main import App
-from gittrack.cli.options import chosen_form, experiment_option, table_options
+from gittrack.cli.options import (
+    FEWEST_RESAMPLES,
+    check_importance,
+    chosen_form,
+    experiment_option,
+    importance_options,
+    table_options,
+)
 from gittrack.compare.importance import Design, Importance, design, importances, warnings
 from gittrack.errors import UnknownRun, UsageError
 from gittrack.ledger import layout
@@ -16,25 +23,16 @@ from gittrack.repeats import configuration
 from gittrack.report.numbers import counted
 from gittrack.report.table import Column
 
-_METHODS = ("ped-anova", "fanova", "mdi")
 _BAR = 20
 # So many resamples by default; of very many runs fewer, lest it take minutes.
-_RESAMPLES, _FEWEST, _RUNS_IN_ALL = 100, 20, 200_000
+_RESAMPLES, _RUNS_IN_ALL = 100, 200_000
 
 
 @click.command(short_help="which params mattered for a metric")
 @click.argument("metric")
 @click.argument("words", metavar="[FILTER]", nargs=-1)
 @experiment_option
-@click.option("--method", type=click.Choice(_METHODS), default="ped-anova", help="How; ped-anova if not given.")
-@click.option("--min", "low", is_flag=True, help="Low is better.")
-@click.option("--max", "high", is_flag=True, help="High is better.")
-@click.option(
-    "--bootstrap",
-    metavar="N",
-    type=click.IntRange(0, 10_000),
-    help="Judge by N resamples and N shuffles, 20 or more; 0 for none.",
-)
+@importance_options
 @table_options
 @click.pass_obj
 def importance(
@@ -53,12 +51,9 @@ def importance(
     not what caused them: read the remarks below the table.
     """
     form, project = chosen_form(), app.project
-    if low and high:
-        raise UsageError("--min and --max contradict each other; pass one")
+    check_importance(low=low, high=high, bootstrap=bootstrap)
     goal = "min" if low else "max" if high else None
     metric = metric.removeprefix("metrics.")
-    if bootstrap is not None and 0 < bootstrap < _FEWEST:
-        raise UsageError(f"--bootstrap {bootstrap} tells nothing of 95%; take {_FEWEST} or more, or 0 for none")
     experiment = _experiment(app, experiment)
     found = project.runs(" ".join(words) or None, experiment=experiment)
     finished = [run.state for run in found if run.status == "finished"]
@@ -160,7 +155,7 @@ def _columns(shares: Sequence[Importance], *, bars: bool) -> list[Column]:
 
 def _resamples(method: str, runs: int) -> int:
     # A forest takes from a tenth of a second to many seconds; some hundred of them are for who asks.
-    return 0 if method != "ped-anova" else min(_RESAMPLES, max(_FEWEST, _RUNS_IN_ALL // runs))
+    return 0 if method != "ped-anova" else min(_RESAMPLES, max(FEWEST_RESAMPLES, _RUNS_IN_ALL // runs))
 
 
 def _direction(app: App, metric: str, method: str) -> str | None:

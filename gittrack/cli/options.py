@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gittrack.domain.names import check_experiment
+from gittrack.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,3 +103,42 @@ def _check_count(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def limit_option(text: str, default: str | None = None) -> Callable[[F], F]:
     return click.option("-n", "--limit", metavar="N", default=default, callback=_check_count, help=text)
+
+
+# --- how much params matter
+
+IMPORTANCE_METHODS = ("ped-anova", "fanova", "mdi")
+# With fewer, 95% of them are all.
+FEWEST_RESAMPLES = 20
+
+
+def importance_options(command: F) -> F:
+    """`method`, `low`, `high` and `bootstrap`; see `check_importance`."""
+    for option in (
+        click.option(
+            "--bootstrap",
+            metavar="N",
+            type=click.IntRange(0, 10_000),
+            help="Judge by N resamples and N shuffles, 20 or more; 0 for none.",
+        ),
+        click.option("--max", "high", is_flag=True, help="High is better."),
+        click.option("--min", "low", is_flag=True, help="Low is better."),
+        click.option(
+            "--method",
+            type=click.Choice(IMPORTANCE_METHODS),
+            default=IMPORTANCE_METHODS[0],
+            help="How; ped-anova if not given.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def check_importance(*, low: bool, high: bool, bootstrap: int | None) -> None:
+    """Raises UsageError for options that contradict each other or tell nothing."""
+    if low and high:
+        raise UsageError("--min and --max contradict each other; pass one")
+    if bootstrap is not None and 0 < bootstrap < FEWEST_RESAMPLES:
+        raise UsageError(
+            f"--bootstrap {bootstrap} tells nothing of 95%; take {FEWEST_RESAMPLES} or more, or 0 for none"
+        )

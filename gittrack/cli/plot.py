@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import click
 
 from gittrack.cli.main import App
-from gittrack.cli.options import complete_runs, experiment_option
+from gittrack.cli.options import check_importance, complete_runs, experiment_option, importance_options
 from gittrack.domain.metric import is_detail
 from gittrack.errors import UnknownRun, UsageError
 from gittrack.report.keys import Key, find_key, varying
@@ -398,14 +398,7 @@ def pareto(
 @plot.command(short_help="how much params seem to matter for a metric")
 @click.argument("metric")
 @_kind
-@click.option(
-    "--method",
-    type=click.Choice(["ped-anova", "fanova", "mdi"]),
-    default="ped-anova",
-    help="How; ped-anova if not given.",
-)
-@click.option("--min", "low", is_flag=True, help="Low is better.")
-@click.option("--max", "high", is_flag=True, help="High is better.")
+@importance_options
 @click.pass_obj
 def importance(
     app: App,
@@ -417,6 +410,7 @@ def importance(
     method: str,
     low: bool,
     high: bool,
+    bootstrap: int | None,
     **files: str | None,
 ) -> None:
     """Draw how much each param seems to matter for METRIC; 'gittrack importance' says what cannot be told."""
@@ -425,8 +419,7 @@ def importance(
     from gittrack.repeats import configuration
     from gittrack.report.bars import Bars, bar_lines
 
-    if low and high:
-        raise UsageError("--min and --max contradict each other; pass one")
+    check_importance(low=low, high=high, bootstrap=bootstrap)
     runs = _chosen(app, words, experiment, filter)
     key = find_key(metric, [run.state for run in runs], "metrics")
     said: dict[str, Goal] = {key.name: "min" if low else "max"} if low or high else {}
@@ -440,6 +433,7 @@ def importance(
             [one.metrics[key.name] for one in states],
             method,
             way,
+            bootstrap,
         )
         if len(states) > 1
         else []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 from typing import Literal, TypeVar
 
 from gittrack.compare.student import edge, tail
@@ -253,12 +253,19 @@ def _needed(
         df, apart = shape(n)
         return power_of(df, effect * apart, level) >= power
 
-    high = 2
-    while not enough(high):
-        high *= 2
-        if high > _MOST_REPEATS:
-            return None
-    low = high // 2
+    # Were the deviation known, a normal distribution would say it; a step or two from there is the answer.
+    reach = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(power)
+    root = min(reach / effect / shape(1)[1], math.sqrt(_MOST_REPEATS))
+    low = high = min(max(2, math.ceil(root * root) + 1), _MOST_REPEATS)
+    step = 1
+    if enough(high):
+        while low > 1 and (low == high or enough(low)):
+            low, high, step = max(1, low - step), low, 2 * step
+    else:
+        while not enough(high):
+            if high == _MOST_REPEATS:
+                return None
+            low, high, step = high, min(high + step, _MOST_REPEATS), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

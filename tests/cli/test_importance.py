@@ -101,10 +101,10 @@ def test_mistakes_name_the_way_out(sweep: Desk, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_picture_of_it(sweep: Desk, tmp_path: Path) -> None:
-    words = ("plot", "importance", "acc", "-e", "digits", "--max")
+    words = ("plot", "importance", "acc", "-e", "digits", "--max", "--bootstrap", "20")
     lines = sweep.out(*words).splitlines()
     assert lines[0] == "importance for acc"
-    shares = sweep.json("importance", "acc", "-e", "digits", "--max")["params"]
+    shares = sweep.json(*words[1:])["params"]
     for line, one in zip(lines[1:], shares, strict=True):
         assert line.startswith(one["key"])
         assert f"{one['importance']:.3f}" in line

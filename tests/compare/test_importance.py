@@ -40,14 +40,14 @@ def test_the_param_that_makes_the_metric_comes_first(method: str) -> None:
 
 def test_resamples_and_shuffles_tell_what_chance_does() -> None:
     params = table(60)
-    (first, *_) = ask(params, [-abs(math.log10(one["lr"]) + 2) for one in params], "ped-anova", 40)
+    (first, *_) = ask(params, [-abs(math.log10(one["lr"]) + 2) for one in params], "ped-anova", 20)
     assert first.low <= first.share <= first.high
-    assert first.chance == pytest.approx(1 / 41)
+    assert first.chance == pytest.approx(1 / 21)
     dice = random.Random(1)
-    noise = ask(params, [dice.random() for _ in params], "ped-anova", 40)
-    assert all(one.chance > 1 / 41 for one in noise)
+    noise = ask(params, [dice.random() for _ in params], "ped-anova", 20)
+    assert all(one.chance > 1 / 21 for one in noise)
     dice = random.Random(1)
-    assert noise == ask(params, [dice.random() for _ in params], "ped-anova", 40)
+    assert noise == ask(params, [dice.random() for _ in params], "ped-anova", 20)
 
 
 @pytest.mark.parametrize("method", ["ped-anova", "fanova", "mdi"])
