@@ -28,7 +28,9 @@ GROUPS = {
     "data": "large files and many files into the store",
     "remotes": "objects to a server on loopback and back",
     "registry": "models: changing them, and looking at many",
+    "server": "the update hook of a repository that is pushed to",
     "compare": "diff with repeats, and the report of a change",
+    "guards": "what a commit and a push ask",
     "peers": "other trackers, same workloads",
 }
 _MODULES = {"ls": "listing", "compare": "comparing"}

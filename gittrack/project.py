@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gittrack.share import Clone, Shared
     from gittrack.tracking.active import ActiveRun
     from gittrack.tracking.inputs import UsedArtifact
+    from gittrack.tracking.isolate import Captured
     from gittrack.tracking.recover import LiveView, Recovered
     from gittrack.tracking.wrap import Wrapped
 
@@ -142,10 +143,16 @@ class Project:
         inputs: Sequence[str] = (),
         outputs: Sequence[str] = (),
         seed: int | None = None,
+        isolated: bool | None = None,
+        captured: Captured | None = None,
     ) -> Wrapped:
-        """Run any command to its end as a run: `gittrack run`; with a `seed` as one of several repeats, see `gittrack run --seeds`."""
+        """Run any command to its end as a run: `gittrack run`; with a `seed` as one of several repeats, see `gittrack run --seeds`.
+
+        `isolated` (else the setting `run.isolated`): in a worktree of its own, of what is `captured` now or was before. While it
+        runs, the current folder of this process is there.
+        """
         from gittrack.tracking.plan import Plan, seeded
-        from gittrack.tracking.wrap import run_wrapped
+        from gittrack.tracking.wrap import check_startable, run_wrapped
 
         plan = Plan(
             name=name,
@@ -159,9 +166,32 @@ class Project:
         )
         if seed is not None:
             plan, command = seeded(plan, command, seed)
-        done = run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
+        if self.is_isolated(isolated):
+            from gittrack.tracking.isolate import isolated as in_worktree
+
+            check_startable(command)
+            captured = captured or self.capture(allow_dirty)
+            with in_worktree(self.repo, plan, command, captured, os.environ) as place:
+                done = run_wrapped(place.repository, self.settings, place.plan, command, self.find_artifact, place)
+        else:
+            done = run_wrapped(self.repo, self.settings, plan, command, self.find_artifact)
         self._register_wishes(done.run.warn)
         return done
+
+    def is_isolated(self, wanted: bool | None = None) -> bool:
+        """Whether a command would run in a worktree of its own; `wanted` is what somebody said, None: nobody did."""
+        from gittrack.tracking.protocol import inherited_run
+
+        if wanted is not None:
+            return wanted
+        # A command inside an isolated run is isolated with it, and may work with the files that the others wrote.
+        return self.settings.run.isolated and inherited_run(os.environ) is None
+
+    def capture(self, allow_dirty: str | None = None) -> Captured:
+        """The code as it is now, for isolated runs that are all to run it; raises DirtyTree, NoCommitYet."""
+        from gittrack.tracking.isolate import capture
+
+        return capture(self.repo, self.settings, allow_dirty, os.environ)
 
     def _register_wishes(self, warn: Callable[[str], object] = lambda text: None) -> None:
         """Make versions of what finished runs wanted to be versions of a model; here alone, for nobody is there to be asked for a
@@ -458,6 +488,10 @@ class Project:
         """The commits whose trees finished runs ran, each once, and whether that is a snapshot of a dirty tree."""
         return self._current().code_commits(experiment)
 
+    def makers(self, contents: Collection[str]) -> dict[str, list[RunState]]:
+        """Which runs left contents in files, by the contents' short names; see `Index.makers`."""
+        return self._current().makers(contents)
+
     def runs_of_code(self, commits: Sequence[str], experiment: str | None = None) -> list[Run]:
         """The finished runs of these commits' trees, newest first."""
         return [self._run(state) for state in self._current().of_code(commits, experiment)]
@@ -595,6 +629,20 @@ class Project:
                 else f"there is no experiment {name!r} here, and no other; record a run or fetch some first"
             )
 
+    def unshared(self, remote: str, commits: Sequence[str], named: Collection[str] = ()) -> list[Run]:
+        """Finished runs of these commits' trees, or with these ids, that a git remote does not have, or not with their data."""
+        from gittrack.ledger.outgoing import prepare
+        from gittrack.share import Unsent
+
+        index = self._current()
+        chosen = {one.id: one for one in (*index.of_code(commits), *index.states(named)) if not one.deleted}
+        if not chosen:
+            return []
+        clone = self._clone()
+        outgoing = prepare(self.repo, remote, clone.writer, clone.author)
+        lacking = {*outgoing.runs, *Unsent(self.repo).noted}
+        return [self._run(state) for run, state in chosen.items() if run in lacking]
+
     def mirror(self, remote: str | None = None) -> Shared:
         """Everybody's runs that are here to a git remote, without data: for a new host."""
         from gittrack.share import push_all_ledgers
@@ -676,8 +724,11 @@ class Project:
         from gittrack.domain.names import MIN_PREFIX
         from gittrack.ledger.chain import all_purges
         from gittrack.ledger.purge import Purged, Unfreed, free_purged, purge
+        from gittrack.tracking.slots import remove_spares
 
         clone = self._clone()
+        # One may have the code of a purged run as its HEAD, and git would keep that.
+        remove_spares(self.repo, os.environ)
         gone = all_purges(self.repo)
         ids = set() if runs else self.purged_here()
         if not runs and not ids and Unfreed(self.repo).noted:
@@ -761,12 +812,15 @@ class Project:
         nothing can be written; RunBusy when others store things all the time.
         """
         from gittrack.data.gc import ask_remote, run_gc
+        from gittrack.tracking.slots import remove_spares
 
+        # First: what pointers in a spare worktree name would look as if somebody needed it.
+        spares = remove_spares(self.repo, os.environ)
         plan = self._plan_gc()
         if not force:
             ask_remote(self.depot, plan)
             plan.refuse_only_copies()
-        return plan, run_gc(self.depot, plan)
+        return plan, replace(run_gc(self.depot, plan), spares=spares)
 
     def _whole_states(self, index: Index) -> list[RunState]:
         """All runs as that index finds them; raises CorruptRecord when one of them cannot be read."""

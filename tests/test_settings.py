@@ -154,7 +154,7 @@ def test_goals_in_a_variable(repo: Repo) -> None:
         ("experimnt: x\n", "config.yaml:1: there is no setting 'experimnt'; did you mean experi"),
         ("\nallow_dirty: all\n", "config.yaml:2: .*did you mean run.allow_dirty"),
         ("run:\n  alow_dirty: all\n", "config.yaml:2: .*did you mean run.allow_dirty"),
-        ("zzz: 1\n", "there are experiment, run.allow_dirty"),
+        ("zzz: 1\n", "there are experiment, run.isolated"),
         ("run: {allow_dirty: some}\n", "must be none, tracked or all, not 'some'"),
         ("run: {allow_dirty: true}\n", "must be none, tracked or all, not True"),
         ("run: {system_metrics: -3}\n", "must be a duration like 15s or 1m, or false, not -3"),

@@ -96,9 +96,13 @@ def gc(
         return
     plan, done = project.gc(force=force)
     if as_json:
-        app.console.json({"freed": done.bytes, "objects": done.objects, "temporaries": done.temporaries})
+        app.console.json(
+            {"freed": done.bytes, "objects": done.objects, "temporaries": done.temporaries, "spares": done.spares}
+        )
     else:
         app.console.line(f"freed {size(done.bytes)} in {counted(done.objects, 'object')}")
+        if done.spares:
+            app.console.line(f"took away {counted(done.spares, 'spare worktree')} of isolated runs")
         _tell_shared(app, plan)
         _tell_only_copies(app, plan)
 

@@ -61,6 +61,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "fsck": "health:fsck",
         "gc": "gc:gc",
         "pack": "pack:pack",
+        "hooks": "hooks:hooks",
     },
 }
 # What programs call, not people.

@@ -77,6 +77,9 @@ class _Run(click.Command):
     metavar="[=tracked|all]",
     help="Record a snapshot of changes that are not committed, with all also of new files.",
 )
+@click.option(
+    "--isolated/--no-isolated", default=None, help="In a worktree of its own, where nothing done here touches it."
+)
 @click.argument("command", metavar="[--] CMD...", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.pass_obj
 def run(
@@ -93,6 +96,7 @@ def run(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     allow_dirty: str | None,
+    isolated: bool | None,
     command: tuple[str, ...],
 ) -> None:
     """Run a command, in any language, and record it as a run.
@@ -106,6 +110,10 @@ def run(
 
     With --until-decided it runs with one seed after the other, until its repeats against those of
     BASE carry a verdict; looking after each is accounted for.
+
+    With --isolated it runs in a worktree of its own with the code as it is now and the data of
+    its pointers; you may edit, commit and switch branches meanwhile. What it writes there is kept
+    where it is logged or named by --output.
     """
     if base is None and (metric is not None or most is not None):
         raise click.UsageError("--metric and --max go with --until-decided", click.get_current_context())
@@ -123,14 +131,23 @@ def run(
         allow_dirty=allow_dirty,
         inputs=inputs,
         outputs=outputs,
+        isolated=isolated,
     )
+    in_worktree = app.project.is_isolated(isolated)
+    if in_worktree and (base is not None or seeds is not None):
+        # All of them run what is here now, whatever is edited or committed meanwhile.
+        once = partial(once, captured=app.project.capture(allow_dirty))
     if base is not None:
-        raise click.exceptions.Exit(_decide(app, once, app.project.get_run(base), given, metric, most or _MOST_LOOKS))
-    if seeds is None:
-        raise click.exceptions.Exit(_tell(app, once()).exit_code)
-    from gittrack.repeating import parse_seeds
+        code = _decide(app, once, app.project.get_run(base), given, metric, most or _MOST_LOOKS)
+    elif seeds is None:
+        code = _tell(app, once()).exit_code
+    else:
+        from gittrack.repeating import parse_seeds
 
-    raise click.exceptions.Exit(_repeat(app, once, parse_seeds(seeds, given, app.project.settings.params.seed_like)))
+        code = _repeat(app, once, parse_seeds(seeds, given, app.project.settings.params.seed_like))
+    if in_worktree and outputs:
+        app.console.note("gittrack: its outputs lie in the run, not in your tree; 'gittrack artifact get' brings them")
+    raise click.exceptions.Exit(code)
 
 
 def _tell(app: App, done: Wrapped) -> Wrapped:

@@ -100,11 +100,12 @@ class GcPlan:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What `gc` did; `bytes` are those that the disk has back."""
+    """What `gc` did; `bytes` are those that the disk has back, `spares` the worktrees that isolated runs had left."""
 
     objects: int
     bytes: int
     temporaries: int
+    spares: int = 0
 
 
 def plan_gc(

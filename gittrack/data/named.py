@@ -28,8 +28,13 @@ def named_by_git(depot: Depot) -> Iterator[str]:
     for folder, head in _worktrees(repository):
         commits[head] = None
         if folder is not None:
-            there = repository if folder == repository.root else Repository.discover(folder)
-            oids |= _grep(there, "--untracked", "--no-exclude-standard") | _grep(there, "--cached")
+            try:
+                there = repository if folder == repository.root else Repository.discover(folder)
+                oids |= _grep(there, "--untracked", "--no-exclude-standard") | _grep(there, "--cached")
+            except GittrackError:
+                # That of an isolated run goes when it ends; its HEAD is looked at all the same.
+                if os.path.lexists(folder / ".git"):
+                    raise
     ids = list(filter(None, commits))
     for at in range(0, len(ids), _FEW):
         oids |= _grep(repository, trees=ids[at : at + _FEW])

@@ -106,6 +106,8 @@ def state_to_line(state: RunState) -> dict[str, Any]:
     }
     if state.artifacts:
         line["artifacts"] = {name: artifact_to_json(one) for name, one in state.artifacts.items()}
+    if state.results:
+        line["results"] = list(state.results)
     if state.truncated:
         line["truncated"] = True
     return line
@@ -155,12 +157,19 @@ def state_from_line(line: Mapping[str, Any], *, commit: str | None = None) -> Ru
             metrics={key: float(value) for key, value in line["metrics"].items()},
             artifacts=artifacts_from_json(line["artifacts"]) if "artifacts" in line else {},
             truncated=line.get("truncated", False),
+            results=results_from_line(line),
         )
     except _DAMAGES as error:
         raise CorruptRecord(
             f"the record of run {commit or '?'} cannot be read ({type(error).__name__}: {error}); "
             "run 'gittrack fsck' to see what is damaged"
         ) from None
+
+
+def results_from_line(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """The contents that a run left in files; others write lines too, and what is no text there is nobody's."""
+    found = line.get("results", ())
+    return tuple(one for one in found if type(one) is str) if type(found) is list else ()
 
 
 _TEXTS = ("id", "name", "experiment", "author")
@@ -319,6 +328,8 @@ def record_to_dict(record: RunRecord) -> dict[str, Any]:
         "warnings": list(record.warnings),
         "metrics": {key: _summary_to_file(one, record.started) for key, one in record.summary.items()},
     }
+    if record.results:
+        plain["results"] = dict(record.results)
     if record.large:
         plain["large"] = {path: {"md5": one.oid, "size": one.size} for path, one in record.large.items()}
     if record.attempts != (Attempt(1, record.started, record.ended, record.status, record.host),):
@@ -421,6 +432,7 @@ def record_from_dict(
             artifacts=tuple(Artifact.from_dict(one) for one in plain.get("artifacts", ())),
             warnings=tuple(plain.get("warnings", ())),
             large=large_from_dict(plain),
+            results={str(path): str(name) for path, name in plain.get("results", {}).items()},
             params=params,
             summary={
                 key: _summary_from_file(one, started, (lasts or {}).get(key))

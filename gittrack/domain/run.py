@@ -78,7 +78,8 @@ class RunState:
     """What is known now of a run, amendments folded in: one row of a table.
 
     `commit` is the run commit (None while the run is active), `head` that or its newest amendment. Times are in
-    seconds since the epoch; params have dotted keys; metrics are last values. `artifacts` are those that have a name, by it.
+    seconds since the epoch; params have dotted keys; metrics are last values. `artifacts` are those that have a name, by it; `results` the
+    short names (`short_content`) of what else it left in files.
     `truncated` says that the record was too long for the commit message and that params or metrics are incomplete here.
     """
 
@@ -105,6 +106,7 @@ class RunState:
     deleted: bool = False
     truncated: bool = False
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    results: tuple[str, ...] = ()
 
     @property
     def duration(self) -> float | None:
@@ -115,7 +117,8 @@ class RunState:
 class RunRecord:
     """All of a finished run but its files and histories, as `run.yaml` and the commit message hold it.
 
-    `large` are files of its folder that lie outside git, by their path there.
+    `large` are files of its folder that lie outside git, by their path there; `results` the files that the run left in the
+    worktree, by their path there, as the blobs that git makes of them.
     """
 
     id: str
@@ -142,6 +145,7 @@ class RunRecord:
     job: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     large: Mapping[str, Pointer] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
 
     def state(self, *, commit: str | None = None) -> RunState:
         """The row that tables show of this record."""
@@ -167,4 +171,21 @@ class RunRecord:
             command=shlex.join(self.command),
             attempt=len(self.attempts) or 1,
             artifacts={one.name: one for one in self.artifacts if one.name is not None},
+            results=_short_results(self),
         )
+
+
+# Of a content's name so much tells it from all others that anybody will meet, and is a third as long in every table.
+_DIGITS = 16
+_MOST_RESULTS = 100
+
+
+def short_content(name: str) -> str:
+    """A blob's id or an md5 as a record line and the index have it."""
+    return name[:_DIGITS]
+
+
+def _short_results(record: RunRecord) -> tuple[str, ...]:
+    """Named artifacts stand in the line already."""
+    names = [*record.results.values(), *(one.md5 for one in record.artifacts if one.name is None)]
+    return tuple(sorted({short_content(one) for one in names}))[:_MOST_RESULTS]

@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,20 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
+# Descriptors that git processes keep open, see `holding`.
+_held: set[int] = set()
+
+
+@contextmanager
+def holding(handle: int) -> Iterator[None]:
+    """Within this every git process keeps a descriptor open, and so a lock on it, though we be killed before its end."""
+    _held.add(handle)
+    try:
+        yield
+    finally:
+        _held.discard(handle)
+
+
 def run_git(
     *arguments: str | bytes,
     cwd: Path | str | None = None,
@@ -49,6 +64,7 @@ def run_git(
             capture_output=True,
             env=environment(env),
             check=False,
+            pass_fds=tuple(_held),
         )
     except OSError as error:
         raise not_started(error, cwd) from None

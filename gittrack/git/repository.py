@@ -83,9 +83,9 @@ class Repository:
     def note(self, name: str, text: str) -> None:
         """Write a small file into our own folder, whole or not at all; raises OSError."""
         self.home.mkdir(exist_ok=True)
-        import tempfile
-
-        handle, temporary = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=self.home)
+        # By hand: to import tempfile takes longer than to write, and others who share a repository may read what we note.
+        temporary = self.home / f"{name}-{os.getpid()}-{os.urandom(6).hex()}.tmp"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -191,6 +191,20 @@ def untracked_files(repository: Repository) -> list[str]:
     """Every untracked, unignored file by name; a nested repository as one name that ends in a slash."""
     out = repository.git("ls-files", "--others", "--exclude-standard", "-z")
     return [os.fsdecode(name) for name in out.split(b"\0") if name]
+
+
+def changed_files(repository: Repository) -> list[str]:
+    """Files that differ from the index, and untracked ones that are not ignored."""
+    out = repository.git("ls-files", "--modified", "--others", "--exclude-standard", "-z")
+    return list(dict.fromkeys(os.fsdecode(name) for name in out.split(b"\0") if name))
+
+
+def blob_ids(repository: Repository, names: Sequence[str]) -> dict[str, str]:
+    """The blob that git would make of each file, by its name; without what is neither file nor link."""
+    if not names or repository.root is None:
+        return {}
+    entries = _worktree_entries(repository, os.fsencode(repository.root), [os.fsencode(name) for name in names])
+    return {os.fsdecode(name): blob.decode("ascii") for name, (_, blob) in entries.items() if blob}
 
 
 def write_snapshot_tree(repository: Repository, *, untracked: bool) -> str:

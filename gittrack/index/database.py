@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SCHEMA = 5
+SCHEMA = 6
 
 _BUSY_SECONDS = 5.0
 # The file may be perfectly well, but this process cannot use it now: it is locked, read-only, on a

@@ -176,6 +176,10 @@ class Index:
         """Runs that have an artifact of this name (None: any name), newest first; deleted ones do not count."""
         return self._safely(lambda db: query.with_artifact(db, name, Selection(None, experiment)))
 
+    def makers(self, contents: Collection[str]) -> dict[str, list[RunState]]:
+        """The runs that left contents in files, by the contents' short names (`short_content`); see `query.makers`."""
+        return self._safely(lambda db: query.makers(db, contents))
+
     # --- the file behind it
 
     def close(self) -> None:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import orjson
 
-from gittrack.domain.codec import state_from_line
-from gittrack.domain.run import FORMAT, RunState, Status
+from gittrack.domain.codec import results_from_line, state_from_line
+from gittrack.domain.run import FORMAT, RunState, Status, short_content
 from gittrack.errors import CorruptRecord, FormatTooNew
 from gittrack.git.repository import Repository
 from gittrack.index.rows import to_doc, to_row
@@ -74,7 +74,10 @@ class Batch:
 def entry_of(state: RunState, *, ledgered: bool, active: bool = False, recorded: str | None = None) -> Entry:
     head = state.head if state.commit is not None and not active else None
     keys = (state.params, state.metrics, state.tags)
-    return Entry(state.id, to_row(state, head), to_doc(state), keys, tuple(state.artifacts), recorded, ledgered)
+    results = (*state.results, *(short_content(one.md5) for one in state.artifacts.values()))
+    return Entry(
+        state.id, to_row(state, head), to_doc(state), keys, tuple(state.artifacts), recorded, ledgered, results
+    )
 
 
 # What a line of ours has at the least; anything else goes the careful way.
@@ -129,7 +132,9 @@ def entry_of_line(line: Line, *, ledgered: bool) -> Entry | None:
             texts[8],
             texts[7],
         )
-        return Entry(texts[0], row, orjson.dumps((params, metrics, tags)), (params, metrics, tags), (), None, ledgered)
+        doc, keys = orjson.dumps((params, metrics, tags)), (params, metrics, tags)
+        results = results_from_line(plain) if "results" in plain else ()
+        return Entry(texts[0], row, doc, keys, (), None, ledgered, results)
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 

@@ -230,6 +230,34 @@ def with_artifact(connection: sqlite3.Connection, name: str | None, selection: S
     return _found(connection, f"run.n IN ({some}) AND {condition}", [*named, *values])
 
 
+# A content that every run leaves (an empty list) is told by some of them.
+_MOST_MAKERS = 20
+
+
+def makers(connection: sqlite3.Connection, contents: Collection[str]) -> dict[str, list[RunState]]:
+    """By each of these short names of contents the runs that left it in a file: first clean ones, then the newest.
+
+    Deleted ones count too.
+    """
+    known: list[str] = []
+    wanted = sorted(set(contents))
+    for at in range(0, len(wanted), _PART):
+        part = wanted[at : at + _PART]
+        marks = ", ".join("?" * len(part))
+        known += [
+            one
+            for (one,) in connection.execute(f"SELECT DISTINCT content FROM result WHERE content IN ({marks})", part)
+        ]
+    found = {}
+    for content in known:
+        rows = connection.execute(
+            "SELECT run.n FROM result JOIN run ON run.n = result.run WHERE content = ? ORDER BY dirty, started DESC, id LIMIT ?",
+            (content, _MOST_MAKERS),
+        )
+        found[content] = _states(connection, [n for (n,) in rows])
+    return found
+
+
 def _bound(limit: int | None) -> int:
     return -1 if limit is None else min(limit, 2**63 - 1)
 

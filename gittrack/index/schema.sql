@@ -40,6 +40,14 @@ CREATE TABLE artifact (
     PRIMARY KEY (name, run)
 ) WITHOUT ROWID;
 
+-- Which runs left a content in a file, by the content's short name (`short_content`).
+CREATE TABLE result (
+    content  TEXT NOT NULL,
+    run      INTEGER NOT NULL,
+    PRIMARY KEY (content, run)
+) WITHOUT ROWID;
+CREATE INDEX result_run ON result (run);
+
 -- Every key in use, and by how many runs.
 CREATE TABLE key (
     n       INTEGER PRIMARY KEY,

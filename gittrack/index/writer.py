@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     artifacts: Sequence[str] = ()
     recorded: str | None = None
     ledgered: bool = False
+    results: Sequence[str] = ()
 
 
 class Writer:
@@ -51,6 +52,7 @@ class Writer:
             self._counts.subtract((kind, name) for name in values)
         self._db.execute("DELETE FROM run WHERE n = ?", (n,))
         self._db.execute("DELETE FROM doc WHERE n = ?", (n,))
+        self._db.execute("DELETE FROM result WHERE run = ?", (n,))
         self._db.executemany(
             "DELETE FROM artifact WHERE name = ? AND run = ?", [(one, n) for one in doc_artifacts(doc)]
         )
@@ -66,6 +68,9 @@ class Writer:
         named = [(encodable(name), n) for n, one in enumerate(entries, first) for name in one.artifacts]
         if named:
             self._db.executemany("INSERT OR IGNORE INTO artifact VALUES (?, ?)", named)
+        made = [(encodable(name), n) for n, one in enumerate(entries, first) for name in one.results]
+        if made:
+            self._db.executemany("INSERT OR IGNORE INTO result VALUES (?, ?)", made)
         for at, kind in enumerate(KINDS):
             names = Counter(chain.from_iterable(one.keys[at] for one in entries))
             self._counts.update({(kind, name): count for name, count in names.items()})

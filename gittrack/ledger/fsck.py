@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gittrack.domain.metric import summarize
 from gittrack.domain.run import RunRecord, RunState
@@ -92,6 +92,11 @@ def _ledger(repository: Repository, ref: str, tip: str) -> Iterator[Problem | tu
     except GitFailed as error:
         yield Problem(ref, str(error), _FETCH)
         return
+    yield from page_problems(repository, ref, pages)
+
+
+def page_problems(repository: Repository, ref: str, pages: Sequence[str]) -> Iterator[Problem | tuple[str, str]]:
+    """The same of some pages of a ledger."""
     for content in read_pages(repository, pages):
         if isinstance(content, tuple):
             yield Problem(ref, str(content[1]), _FETCH)

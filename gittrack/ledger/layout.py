@@ -231,6 +231,8 @@ def fit_line(plain: dict[str, Any], dump: Callable[[dict[str, Any]], bytes]) -> 
         return line
     record = plain.get("continuation") or plain
     record["truncated"] = True
+    # What guards look for is no part of any table.
+    record.pop("results", None)
     for field, keep in _SHORTER:
         over = len(dump(plain)) - LINE_LIMIT
         if over <= 0:

@@ -5,6 +5,7 @@ journal, journal-*  what they wrote, one file a process; `journal` is the creato
 end                 room reserved on disk for the last word, should the disk be full then
 console.log, ...    what the run printed
 files/              small artifacts, copied when they were logged
+place               top of the worktree it runs in, as bytes; none where there is no worktree
 lock                held while somebody turns the run into a commit
 """
 
@@ -14,7 +15,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gittrack.domain.names import is_run_id
@@ -69,6 +70,24 @@ class RunFolder:
         temporary.write_bytes(orjson.dumps(owner.to_dict()))
         os.replace(temporary, path)
         return path
+
+    def stand(self, top: Path) -> None:
+        """Say in which worktree the run works; that it cannot be said is no reason not to run."""
+        temporary = self.path / f".place-{uuid.uuid4().hex[:8]}"
+        try:
+            temporary.write_bytes(os.fsencode(os.path.abspath(top)))
+            os.replace(temporary, self.path / "place")
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def place(self) -> Path | None:
+        """The top of the worktree in which the run works; None where there is none, or nobody could say."""
+        try:
+            said = (self.path / "place").read_bytes()
+        except OSError:
+            return None
+        return Path(os.fsdecode(said)) if said else None
 
     def owners(self) -> dict[Path, Owner]:
         """All who said that they write this run; an unreadable file counts as nobody."""

@@ -15,7 +15,7 @@ from gittrack.registry.event import Event
 from gittrack.registry.policy import Check
 from gittrack.registry.record import Draft
 from gittrack.registry.state import Model, VersionState
-from gittrack.registry.tagname import NONE, Action
+from gittrack.registry.tagname import ARCHIVED, NONE, Action
 from gittrack.settings.words import nearest
 from gittrack.values import replace
 
@@ -92,6 +92,24 @@ def alive(model: Model, version: VersionState) -> VersionState:
         what = f"{model.name}@{version.version.short}" if version.deprecated else f"model {model.name}"
         raise UsageError(f"{what} is deprecated ({who_and_when(ended)}); choose another version")
     return version
+
+
+def check_deprecatable(model: Model, version: VersionState) -> None:
+    alive(model, version)
+    live = [one for one in version.stages if one != ARCHIVED]
+    if live:
+        called = f"{model.name}@{version.version.short}"
+        raise UsageError(f"{called} is in {', '.join(live)}; 'gittrack model demote {called}' comes first")
+
+
+def check_retirable(model: Model) -> None:
+    held = [f"{stage}: {', '.join(one.short for one in held)}" for stage, held in model.holders.items()]
+    if model.retired is not None:
+        raise UsageError(
+            f"model {model.name} is deprecated already ({who_and_when(model.retired)}); nothing is to be done"
+        )
+    if [one for one in held if not one.startswith(f"{ARCHIVED}:")]:
+        raise UsageError(f"model {model.name} is still in use ({'; '.join(held)}); 'gittrack model demote' comes first")
 
 
 def check_expected(model: Model, stage: str, expect: str | None) -> None:

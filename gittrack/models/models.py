@@ -10,7 +10,7 @@ from gittrack.domain.names import is_model_name
 from gittrack.errors import CorruptRecord, GittrackError, LostRace, UnknownRun, UsageError
 from gittrack.git.objects import Signature
 from gittrack.git.repository import Repository
-from gittrack.ledger import layout
+from gittrack.models.admission import run_commit
 from gittrack.models.judgement import is_of
 from gittrack.models.registrar import Registrar, Share
 from gittrack.models.version import ModelVersion
@@ -142,18 +142,3 @@ def split(text: str) -> tuple[str, str]:
     if not name:
         raise UsageError(f"{text!r} names no model; write it as NAME@v3 or NAME@production")
     return name, which
-
-
-def run_commit(repository: Repository, commit: str) -> str | None:
-    """The run's commit that a version's commit is or stands on; None where it is neither."""
-    for _ in range(2):
-        for _, kind, data in repository.read_objects([commit]):
-            if kind != "commit":
-                return None
-            if layout.find_line(data) is not None:
-                return commit
-            parents = layout.commit_links(data)[1]
-            if not parents:
-                return None
-            commit = parents[0]
-    return None

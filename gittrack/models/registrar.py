@@ -24,7 +24,9 @@ from gittrack.git.remote import choose_remote, remotes
 from gittrack.git.repository import Repository
 from gittrack.models.judgement import (
     alive,
+    check_deprecatable,
     check_expected,
+    check_retirable,
     check_run,
     choose_artifact,
     displaced,
@@ -355,23 +357,12 @@ class Registrar:
 
         def decide(model: Model, rules: Authority) -> _Plan:
             if which is None:
-                held = [f"{stage}: {', '.join(one.short for one in held)}" for stage, held in model.holders.items()]
-                if model.retired is not None:
-                    raise UsageError(
-                        f"model {name} is deprecated already ({who_and_when(model.retired)}); nothing is to be done"
-                    )
-                if [one for one in held if not one.startswith(f"{ARCHIVED}:")]:
-                    raise UsageError(
-                        f"model {name} is still in use ({'; '.join(held)}); 'gittrack model demote' comes first"
-                    )
+                check_retirable(model)
                 newest = list(model.versions.values())[-1]
                 draft = draft_of(Action.RETIRE, newest, None, check_text(message))
                 return _Plan([replace(draft, version=None)])
-            version = alive(model, model.find(which))
-            live = [one for one in version.stages if one != ARCHIVED]
-            if live:
-                called = f"{name}@{version.version.short}"
-                raise UsageError(f"{called} is in {', '.join(live)}; 'gittrack model demote {called}' comes first")
+            version = model.find(which)
+            check_deprecatable(model, version)
             return _Plan([draft_of(Action.DEPRECATE, version, None, check_text(message))], version.version)
 
         return self._change(name, decide, share)

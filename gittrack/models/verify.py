@@ -13,19 +13,17 @@ from gittrack.errors import GittrackError
 from gittrack.git.objects import read_tree
 from gittrack.ledger import dvcyaml, layout
 from gittrack.ledger.read import parse_line, read_environment, read_file, read_record
+from gittrack.models.admission import check_pipelines, check_stands_on, hold_evidence, made_room, run_commit
 from gittrack.models.settings import Authority, authority, authority_at
 from gittrack.registry.event import Event
 from gittrack.registry.policy import Check, check_rules, judge_signature
 from gittrack.registry.read import Registry
 from gittrack.registry.state import Model, VersionState, fold
-from gittrack.registry.tagname import ARCHIVED, Action
+from gittrack.registry.tagname import Action
 from gittrack.values import dataclass
 
 if TYPE_CHECKING:
     from gittrack.models.models import Models
-
-# Rules whose answer lies in git for ever; of the others there is what was found when the version was let in.
-_LASTING = (Demand.CLEAN, Demand.METRIC, Demand.FROM, Demand.PEOPLE, Demand.APPROVALS, Demand.SIGNED, Demand.SOAK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +117,7 @@ class Chain:
         said = []
         for stage in self.version.stages:
             event = self.model.entry(stage, self.version.version)
-            if stage == ARCHIVED and "checks" not in event.details and "policy" not in event.details:
-                # It made room for another one.
+            if made_room(event):
                 continue
             if "rollback" in event.details:
                 list(self._rules_of(stage, event, (Demand.PEOPLE,)))
@@ -159,28 +156,7 @@ class Chain:
         policy = rules.settings.registry.stages.get(stage)
         if policy is None:
             raise _Broken(f"there was no stage {stage} on {branch.branch} at {commit[:12]}")
-        recorded = {
-            one["rule"]: one for one in event.details.get("checks", []) if isinstance(one, dict) and "rule" in one
-        }
-        wanted = [one for one in policy.rules if one.demand in demands]
-        again = self._again([one for one in wanted if one.demand in _LASTING], stage, event, rules)
-        passed = []
-        for rule in wanted:
-            found = again.get(rule.text)
-            then = recorded.get(rule.text)
-            if then is None:
-                raise _Broken(f"nobody looked at the rule {rule.text!r} when it was let into {stage}")
-            overridden = bool(then.get("override"))
-            if overridden and not policy.override:
-                raise _Broken(f"{event.author} passed over {rule.text!r}, which that policy lets nobody do")
-            if not overridden and (then.get("ok") is not True or (found is not None and not found.ok)):
-                raise _Broken(f"{rule.text}: {found.said if found is not None else then.get('said')}")
-            if overridden:
-                passed.append(f"{rule.text} passed over by {event.name}: {then['override']}")
-        held = len(wanted) - len(passed)
-        yield from passed
-        if held:
-            yield f"{held} {'rule holds' if held == 1 else 'rules hold'}"
+        yield from hold_evidence(policy, event, lambda wanted: self._again(wanted, stage, event, rules), demands)
 
     def _again(self, rules: Sequence[Rule], stage: str, event: Event, authority: Authority) -> dict[str, Check]:
         """The lasting rules once more, as things stood before the event."""
@@ -195,8 +171,6 @@ class Chain:
 
     @cached_property
     def _commit(self) -> str:
-        from gittrack.models.models import run_commit
-
         found = run_commit(self.models.repository, self._registered.commit)
         if found is None:
             raise _Broken(f"commit {self._registered.commit[:12]}, which the tag names, is no run and stands on none")
@@ -219,16 +193,7 @@ class Chain:
         repository, registered = self.models.repository, self._registered
         commit = self._commit
         if commit != registered.commit:
-            theirs, ours = (
-                {name: (mode, one) for name, mode, one in read_tree(repository, of)}
-                for of in (commit, registered.commit)
-            )
-            self._check_pipeline(commit, registered.commit)
-            name = dvcyaml.NAME.encode("ascii")
-            if {key: one for key, one in theirs.items() if key != name} != {
-                key: one for key, one in ours.items() if key != name
-            }:
-                raise _Broken(f"commit {registered.commit[:12]} changes other files of the run than {dvcyaml.NAME}")
+            check_stands_on(repository, commit, registered.commit)
         state = self._state
         line = layout.find_line(repository.read_object(self._first, "commit"))
         if line is None or parse_line(self._first, line[1]).run != registered.run or state.id != registered.run:
@@ -249,13 +214,6 @@ class Chain:
             raise _Broken(f"metrics.json of commit {self._first[:12]} says something else than its message")
         return f"{record.experiment}/{record.name}, commit {commit[:12]}, by {record.author}"
 
-    def _check_pipeline(self, one: str, other: str) -> None:
-        """DVC runs what stands in that file; nobody may have changed more of it than where the model is."""
-        names = [f"{of}:{dvcyaml.NAME}" for of in (one, other)]
-        found = {name: data for name, kind, data in self.models.repository.read_objects(names) if kind == "blob"}
-        if not dvcyaml.same_but_artifacts(found.get(names[0], b""), found.get(names[1], b"")):
-            raise _Broken(f"{dvcyaml.NAME} of commit {other[:12]} says something else than that of {one[:12]}")
-
     def _code(self) -> str:
         repository = self.models.repository
         code = self._record.code.captured
@@ -266,7 +224,7 @@ class Chain:
         ]
         if trees[0] != trees[1]:
             raise _Broken(f"the files of commit {self._first[:12]} are not those of the code that ran, {code[:12]}")
-        self._check_pipeline(code, self._first)
+        check_pipelines(repository, code, self._first)
         return f"commit {code[:12]}" + (", a snapshot of a dirty tree" if self._record.code.dirty else "")
 
     def _environment(self) -> str:

@@ -20,7 +20,7 @@ def check_out(folder: Path, root: Path | None, cache: Path | None) -> list[str]:
 
     try:
         _check_project(folder)
-        _use_cache_of(folder, root, cache)
+        use_cache_of(folder, root, cache)
         with Repo(str(folder)) as repo:
             _check_places(folder, repo)
             return _check_out(repo)
@@ -72,7 +72,7 @@ def _links_below(folder: Path) -> list[Path]:
     ]
 
 
-def _use_cache_of(folder: Path, root: Path | None, cache: Path | None) -> None:
+def use_cache_of(folder: Path, root: Path | None, cache: Path | None) -> None:
     """Let a linked worktree share the project's cache and private settings; without that DVC gives it an empty one.
 
     Written to `.dvc/config.local`, which git ignores; one that the commit brought says nothing here.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -91,13 +90,15 @@ def read_registry(repository: Repository) -> Registry:
     listed = repository.list_refs(TAGS, SEQUENCE)
     if not listed:
         return Registry()
+    import hashlib  # the update hook reads one model, and does without
+
     # Of all tags, for to tell which are ours takes longer than everything else.
     text = "".join([f"{ref} {object_id}\n" for ref, object_id in listed.items()])
     key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     rows, findings = _remembered(repository, key)
     if findings is not None:
-        return Registry(_Folded({name: partial(_from_rows, rows[name]) for name in rows}), findings)
-    known = {event.object: event for name in rows for event in _from_rows(rows[name])}
+        return Registry(_Folded({name: partial(from_rows, rows[name]) for name in rows}), findings)
+    known = {event.object: event for name in rows for event in from_rows(rows[name])}
     events, found = _read(repository, _ours(listed), known)
     models = {name: fold(name, events[name]) for name in sorted(events)}
     found += [
@@ -220,7 +221,7 @@ def _remembered(repository: Repository, key: str) -> tuple[Mapping[str, list[Row
         if plain["format"] != _CACHE_FORMAT:
             return {}, None
         findings = tuple(Finding(*one) for one in plain["findings"])
-        if any(len(row) != _FIELDS or row[2] not in _ACTIONS for rows in plain["models"].values() for row in rows):
+        if not all(is_row(row) for rows in plain["models"].values() for row in rows):
             return {}, None
         return dict(plain["models"]), findings if plain["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -233,7 +234,7 @@ def _remember(repository: Repository, key: str, models: Mapping[str, Model], fin
     plain: dict[str, Any] = {
         "format": _CACHE_FORMAT,
         "key": key,
-        "models": {name: [_to_row(one) for one in model.events] for name, model in models.items()},
+        "models": {name: [to_row(one) for one in model.events] for name, model in models.items()},
         "findings": list(findings),
     }
     try:
@@ -243,7 +244,13 @@ def _remember(repository: Repository, key: str, models: Mapping[str, Model], fin
         pass
 
 
-def _to_row(event: Event) -> Row:
+def is_row(row: Row) -> bool:
+    """Whether it may be one that this version wrote."""
+    return len(row) == _FIELDS and row[2] in _ACTIONS
+
+
+def to_row(event: Event) -> Row:
+    """An event as JSON holds it."""
     return [
         event.model, event.number, event.action.value, event.commit, event.run,
         None if event.version is None else str(event.version),
@@ -252,7 +259,8 @@ def _to_row(event: Event) -> Row:
     ]  # fmt: skip
 
 
-def _from_rows(rows: list[Row]) -> list[Event]:
+def from_rows(rows: list[Row]) -> list[Event]:
+    """What `to_row` wrote; raises KeyError, TypeError or ValueError for anything else."""
     return [_from_row(list(row)) for row in rows]
 
 

@@ -80,6 +80,11 @@ def _shared(marks: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def newest_shared(repository: Repository, model: str) -> int:
+    """The number of the newest event of a model that any remote is known to have had; 0 where none is."""
+    return _shared(repository.list_refs(f"{SHARED}{model.replace('/', '=')}/")).get(model, 0)
+
+
 def _mark_shared(repository: Repository, there: Mapping[str, str]) -> None:
     """Remember what a remote has of what is here too."""
     here = repository.list_refs(SEQUENCE)

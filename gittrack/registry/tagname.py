@@ -24,6 +24,9 @@ _TAG = re.compile(
 _SEQUENCE = re.compile(rf"{SEQUENCE}(?P<model>[a-zA-Z0-9_=-]+)/(?P<number>[1-9][0-9]{{0,8}})", re.ASCII)
 
 
+_NEARLY = re.compile(rf"{MODEL_NAME}(?:@(?:v[0-9]|deprecated)|#)", re.ASCII)
+
+
 class Action(StrEnum):
     """What an event does. The first five have a git tag of their own; the others are known by their number alone."""
 
@@ -68,6 +71,11 @@ def parse_tag(name: str) -> TagName | None:
     if found["off"]:
         return None if number is None else TagName(found["model"], Action.DEPRECATE, version, number=number)
     return None if number is not None else TagName(found["model"], Action.REGISTER, version)
+
+
+def looks_like_tag(name: str) -> bool:
+    """Whether somebody may have meant a tag of the registry, be it in its grammar or not."""
+    return _NEARLY.match(name) is not None
 
 
 def tag_name(action: Action, model: str, version: Version | None, place: str | None, number: int) -> str:

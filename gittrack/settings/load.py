@@ -15,6 +15,7 @@ from gittrack.settings.schema import SCHEMA, takes_several
 from gittrack.settings.values import (
     ArtifactSettings,
     EnvironmentSettings,
+    GuardSettings,
     MetricSettings,
     ParamSettings,
     RegistrySettings,
@@ -41,8 +42,10 @@ PROTOCOL_VARIABLES = (
     "GITTRACK_MODEL_STAGE",
     "GITTRACK_MODEL_VERSION",
     "GITTRACK_OPENS",
+    "GITTRACK_PUSH",
     "GITTRACK_RUN",
     "GITTRACK_SEED",
+    "GITTRACK_WORKTREES",
     "GITTRACK_WRITER",
 )
 # Nothing for a team to share: the name of this clone's ledger.
@@ -104,6 +107,7 @@ def _settings(found: Mapping[str, tuple[Any, str]]) -> Settings:
         artifacts=ArtifactSettings(**section("artifacts")),
         registry=RegistrySettings(**section("registry")),
         report=ReportSettings(**section("report")),
+        guards=GuardSettings(**section("guards")),
         origins={key: place for key, (_, place) in found.items()},
     )
 

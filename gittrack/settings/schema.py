@@ -20,6 +20,8 @@ from gittrack.values import dataclass
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+# From the strictest on.
+GUARDED_LEDGERS = ("grow", "purge", "free")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -86,6 +88,10 @@ def _size(value: object) -> int:
         raise _wrong("a size like 64KB or 10MB", value)
     # In units of 1,024, as in git's own settings.
     return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
+
+
+def _limit(value: object) -> int | None:
+    return None if str(value).strip().lower() in _FALSE else _size(value)
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -191,6 +197,12 @@ def takes_several(setting: Setting) -> bool:
 
 SCHEMA: tuple[Setting, ...] = (
     Setting("experiment", "default", _experiment, "The experiment of a run that names none."),
+    Setting(
+        "run.isolated",
+        False,
+        _truth,
+        "Whether a command runs in a worktree of its own, where nothing that happens in yours\ncan touch its files.",
+    ),
     Setting(
         "run.allow_dirty",
         "none",
@@ -330,5 +342,34 @@ SCHEMA: tuple[Setting, ...] = (
         False,
         _truth,
         "Whether 'gittrack report --gate' says no to what is undecided, too.",
+    ),
+    Setting(
+        "guards.large_files",
+        "5MB",
+        _limit,
+        "The largest file that a commit may hold without a DVC pointer, where the guard of large\n"
+        "files is installed; false turns it off.",
+    ),
+    Setting(
+        "guards.notebooks",
+        False,
+        _limit,
+        "The largest outputs of a notebook that no recorded run wrote, for example 100KB, where\n"
+        "its guard is installed; false turns it off.",
+    ),
+    Setting(
+        "guards.push_runs",
+        "warn",
+        partial(_choice, ("push", "warn", "refuse", "none")),
+        "What 'git push' does about runs of the pushed commits that the remote lacks, where its\n"
+        "guard is installed: push takes them along, refuse stops, none does not look.",
+    ),
+    Setting(
+        "guards.ledgers",
+        "purge",
+        partial(_choice, GUARDED_LEDGERS),
+        "What may become of a ledger on a server that has the update hook: grow lets it only\n"
+        "grow, purge also lets 'gittrack gc --purge --push' replace it, free also lets\n"
+        "'gittrack gc --merge-ledgers' take it away.",
     ),
 )

@@ -21,13 +21,28 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """`system_metrics` in seconds, None when off; `snapshot_limit` in bytes; `notice_inputs`: undeclared ones."""
+    """`system_metrics` in seconds, None when off; `snapshot_limit` in bytes; `notice_inputs`: undeclared ones.
 
+    `isolated`: in a worktree of its own.
+    """
+
+    isolated: bool
     allow_dirty: Literal["none", "tracked", "all"]
     system_metrics: float | None
     console: bool
     snapshot_limit: int
     notice_inputs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """`large_files`: bytes beyond which a committed file is refused; `notebooks`: bytes of outputs; None: not looked at.
+    `ledgers`: what may become of one on a server."""
+
+    large_files: int | None
+    notebooks: int | None
+    push_runs: Literal["push", "warn", "refuse", "none"]
+    ledgers: Literal["grow", "purge", "free"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,7 @@ class Settings:
     artifacts: ArtifactSettings
     registry: RegistrySettings
     report: ReportSettings
+    guards: GuardSettings
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:

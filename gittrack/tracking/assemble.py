@@ -79,6 +79,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     said: dict[str, str | bool | None] = {}
     older = {path: path for path, one in artifacts.items() if not one.pointer}
     warnings = [one for one in base.record.warnings if not one.endswith(_MISSING)] if base else []
+    results: dict[str, str] = dict(base.record.results) if base else {}
     folds = 0
     for event in events:
         op = event["op"]
@@ -110,6 +111,8 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
             spooled.pop(made.path, None)
             if not made.pointer:
                 spooled[made.path] = made.md5
+        elif op == "results":
+            results.update(event["values"])
         elif op == "folds":
             folds = event["of"]
         elif op == "warning" and event["text"] not in warnings:
@@ -152,6 +155,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
         attempts=tuple(attempts),
         job=last.get("job") or {},
         warnings=tuple(warnings),
+        results=results,
     )
     return Assembled(
         record,

@@ -18,7 +18,10 @@ _PLACE = "{seed}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the caller asks for; checked when it is made, so that a wrong argument raises before anything is done."""
+    """What the caller asks for; checked when it is made, so that a wrong argument raises before anything is done.
+
+    `command` are the words as they were given, `started` as they are started, where that differs.
+    """
 
     name: str | None = None
     experiment: str | None = None
@@ -29,6 +32,7 @@ class Plan:
     nested: bool = False
     allow_dirty: str | None = None
     command: tuple[str, ...] | None = None
+    started: tuple[str, ...] | None = None
     resume: RunState | None = None
     console: bool | None = None
     inputs: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Collection
@@ -20,6 +21,7 @@ from gittrack.live.tail import peek
 from gittrack.tracking.assemble import code_from_event
 from gittrack.tracking.places import all_folders
 from gittrack.tracking.seal import seal, seal_left_over
+from gittrack.tracking.slots import sweep_slots
 from gittrack.values import dataclass
 
 # A run that is just starting has no owner yet for a moment.
@@ -64,6 +66,7 @@ def recover(repository: Repository, force: Collection[str] = ()) -> list[Recover
             problem = f"{folder.path} cannot be recorded ({type(error).__name__}: {error}); it is kept as it is"
             found.append(Recovered(folder.run_id, folder.path, problem=problem))
     _release_kept(repository)
+    sweep_slots(repository, os.environ)
     return [one for one in found if one.commit or one.problem]
 
 

@@ -50,9 +50,14 @@ _PATIENCE = 500
 
 
 def start(
-    repository: Repository, settings: Settings, plan: Plan, environ: Mapping[str, str] | None = None
+    repository: Repository,
+    settings: Settings,
+    plan: Plan,
+    environ: Mapping[str, str] | None = None,
+    *,
+    code: CodeCapture | None = None,
 ) -> ActiveRun:
-    """Start, join or resume a run as the plan and the environment say.
+    """Start, join or resume a run as the plan and the environment say; with `code` its code was captured before.
 
     Raises DirtyTree, NoCommitYet or UsageError before anything is recorded; RunBusy when the run to resume is still active.
     """
@@ -68,7 +73,7 @@ def start(
     if outer is not None and plan.parent is None and plan.resume is None:
         # A second run of one script, or a `gittrack run` inside another: a run of its own inside the outer one.
         plan = replace(plan, parent=outer[0])
-    return _Starter(repository, settings, plan, environ).start()
+    return _Starter(repository, settings, plan, environ, code).start()
 
 
 # --- starting
@@ -77,7 +82,15 @@ def start(
 class _Starter:
     """One start, step by step; what is undone by a failure is undone here."""
 
-    def __init__(self, repository: Repository, settings: Settings, plan: Plan, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        settings: Settings,
+        plan: Plan,
+        environ: Mapping[str, str],
+        code: CodeCapture | None,
+    ) -> None:
+        self.captured = code
         self.repository = repository
         self.settings = settings
         self.plan = plan
@@ -114,6 +127,8 @@ class _Starter:
                     experiment = resume.experiment
         else:
             folder, claimed, owner, suffix = self._continue(run_id, owner)
+        if self.repository.root is not None and not rank:
+            folder.stand(self.repository.root)
         run = ActiveRun(
             run_id=run_id,
             name=plan.name or (resume.name if resume else name_from_id(run_id)),
@@ -210,6 +225,8 @@ class _Starter:
         return None if self.plan.command is not None else job.rank
 
     def _code(self) -> CodeCapture:
+        if self.captured is not None:
+            return self.captured
         return capture_code(
             self.repository,
             allow_dirty=self.plan.allow_dirty or self.settings.run.allow_dirty,
@@ -337,7 +354,7 @@ class _Starter:
 
     def _script(self) -> str | None:
         """The script that runs, relative to the top of the worktree where it lies inside."""
-        candidates = list(self.plan.command) if self.plan.command else [sys.argv[0] if sys.argv else ""]
+        candidates = list(self.plan.started or self.plan.command or ()) or [sys.argv[0] if sys.argv else ""]
         for one in candidates:
             path = Path(one)
             # A whole program may stand there, as an argument of -c; os.path takes even that for no file.
@@ -365,6 +382,7 @@ class _Starter:
             "the utilisation": self._watch_utilisation,
             "the console": self._watch_console,
             "what it reads": self._watch_inputs,
+            "what it leaves in files": self._watch_results,
         }
         for what, begin in parts.items():
             try:
@@ -377,7 +395,7 @@ class _Starter:
 
         names, masks = self.settings.environment.variables, self.settings.environment.mask
         root = self.repository.root or self.repository.git_dir
-        command = list(self.plan.command) if self.plan.command else None
+        command = list(self.plan.started or self.plan.command or ()) or None
         environment = capture_fast(root, names, masks, command=command)
         run.event("environment", values=environment.to_dict())
 
@@ -424,6 +442,24 @@ class _Starter:
         def at_end() -> None:
             opens.stop_watching(opened)
             notice_inputs(run, opened)
+
+        run.at_finish(at_end)
+
+    def _watch_results(self, run: ActiveRun) -> None:
+        if self.repository.root is None:
+            return
+        named = frozenset(self.settings.metrics.files)
+
+        def at_end() -> None:
+            from gittrack.tracking.results import find_results
+
+            try:
+                found = find_results(self.repository, self.now, named)
+            except (GittrackError, OSError) as error:
+                run.warn(f"which files the run left is not recorded ({error})")
+                return
+            if found:
+                run.event("results", values=found)
 
         run.at_finish(at_end)
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.capture.opens import child_variables, read_opened
 from gittrack.domain.metric import to_number
@@ -18,6 +18,7 @@ from gittrack.git.repository import Repository
 from gittrack.live.tail import peek
 from gittrack.settings import Settings
 from gittrack.tracking.active import ActiveRun
+from gittrack.tracking.framework import stash_warning
 from gittrack.tracking.ground import Ground
 from gittrack.tracking.inputs import FindArtifact, kept_until_named, look_at, notice_inputs
 from gittrack.tracking.outputs import check_source
@@ -25,6 +26,9 @@ from gittrack.tracking.plan import Plan
 from gittrack.tracking.protocol import child_environment
 from gittrack.tracking.start import start
 from gittrack.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from gittrack.tracking.isolate import Isolated
 
 _INTERRUPTED = 130
 
@@ -50,15 +54,17 @@ def run_wrapped(
     plan: Plan,
     command: Sequence[str],
     find_artifact: FindArtifact | None = None,
+    place: Isolated | None = None,
 ) -> Wrapped:
-    """Run a command to its end as a run.
+    """Run a command to its end as a run; `place` is where, should it be isolated, and `repository` then its worktree.
 
     Raises UsageError when it cannot be started, DirtyTree when an input was changed, before anything is recorded.
     """
     from gittrack.capture.command import run_command
     from gittrack.capture.console import ConsoleLog
 
-    _check_startable(command)
+    words = tuple(command) if place is None else place.command
+    check_startable(words)
     for output in plan.outputs:
         check_source(output, repository.root, repository.common_dir)
     ground = Ground(
@@ -70,7 +76,10 @@ def run_wrapped(
     # Before anything is recorded: changed data are refused like a dirty tree.
     with kept_until_named(ground if plan.inputs else None):
         inputs = [look_at(ground, one, find_artifact=find_artifact) for one in plan.inputs]
-        run = start(repository, settings, replace(plan, command=tuple(command)))
+        plan = replace(plan, command=tuple(command), started=words)
+        run = start(repository, settings, plan, code=None if place is None else place.code)
+        for text in _told_at_start(repository, place):
+            run.warn(text)
         for seen in inputs:
             run.record_input(seen)
     for file in settings.params.files:
@@ -78,18 +87,19 @@ def run_wrapped(
     metrics = [_place(repository, file) for file in settings.metrics.files]
     before = {path: _fingerprint(path) for path in metrics}
     log = ConsoleLog(run.folder.path) if settings.run.console else None
-    environment = {**os.environ, **child_environment(run.id, run.folder.path.parent, plan.seed)}
+    given = os.environ if place is None else place.environ
+    environment = {**given, **child_environment(run.id, run.folder.path.parent, plan.seed)}
     noticing = repository.root is not None and settings.run.notice_inputs
     if noticing and repository.root is not None:
         environment |= child_variables(run.folder.path, repository.root, environment)
     began = time.monotonic()
     try:
         result = run_command(
-            command,
+            words,
             env=environment,
             cwd=None,
             sink=None if log is None else log.write,
-            on_start=None,
+            on_start=None if place is None else place.began,
         )
     except OSError as error:
         if log is not None:
@@ -103,6 +113,8 @@ def run_wrapped(
         log.close()
     left = list(plan.outputs)
     try:
+        if place is not None:
+            place.look_after(run)
         _take_names(run)
         for path in metrics:
             # One that the command did not write holds an older run's numbers.
@@ -113,6 +125,8 @@ def run_wrapped(
         while left:
             _keep_output(run, left[0])
             del left[0]
+        if place is not None:
+            place.tell_unkept(run, [*plan.outputs, *map(str, metrics)])
     except KeyboardInterrupt:
         # The command ended, and what it did is recorded; only what we did afterwards was cut short.
         if left:
@@ -134,6 +148,13 @@ def run_wrapped(
         status, failure = Status.FINISHED, None
     commit = run.finish(status, failure)
     return Wrapped(result.exit_code, run, status, commit, seconds, result.told_to_end or status is Status.KILLED)
+
+
+def _told_at_start(repository: Repository, place: Isolated | None) -> list[str]:
+    if place is not None:
+        return place.warnings
+    warning = stash_warning(repository)
+    return [] if warning is None else [warning]
 
 
 def _notice(run: ActiveRun, known: Sequence[str]) -> None:
@@ -164,7 +185,8 @@ def _take_names(run: ActiveRun) -> None:
             run.experiment = event["experiment"]
 
 
-def _check_startable(command: Sequence[str]) -> None:
+def check_startable(command: Sequence[str]) -> None:
+    """Raises UsageError, of which the exit code is a shell's, for a command that is none."""
     import shutil
 
     if not command:

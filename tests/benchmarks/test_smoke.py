@@ -26,7 +26,7 @@ EXPECTED = {
     "startup": {"gittrack --version", "import gittrack"},
     "ls": {"ls, 20 runs, loose refs", "ls, 20 runs, packed refs", "ls --all --json"},
     "size": {"one run after git gc"},
-    "wrapper": {"gittrack run -- true"},
+    "wrapper": {"gittrack run -- true", "run --isolated, 5 files, above", "run --isolated, 5 files, the first"},
     "remotes": {"push of 3 objects", "pull of 3 objects"},
     "data": {"a file of 100,000 bytes", "10 files"},
     "registry": {
@@ -35,6 +35,8 @@ EXPECTED = {
         "model ls, 20 versions, 100 events",
         "model history of 20 events",
     },
+    "guards": {"gittrack-clean-run, 20 runs", "gittrack-push-runs, 20 runs", "all guards of a commit, more"},
+    "server": {"git push of a promotion, 4 refs, 62 tags of 1 model", "the update hook in that push"},
     "compare": {
         "diff of two configurations",
         "diff --alone",
@@ -52,7 +54,13 @@ def run_group(name: str, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("group", EXPECTED)
+# Servers, DVC and tags take long even for toys.
+LONG = ("data", "guards", "registry", "remotes", "server")
+
+
+@pytest.mark.parametrize(
+    "group", [pytest.param(one, marks=pytest.mark.slow) if one in LONG else one for one in EXPECTED]
+)
 def test_every_group_prints_its_rows(group: str, tmp_path: Path) -> None:
     rows = run_group(group, tmp_path)
     for what in EXPECTED[group]:
@@ -141,6 +149,7 @@ def test_percentiles_and_turns() -> None:
     assert found["a"].values == (3.0, 6.0)
 
 
+@pytest.mark.slow
 def test_many_runs_print_their_rows(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.scale", "--runs", "30", "--folder", str(tmp_path)]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()

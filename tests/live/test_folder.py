@@ -52,6 +52,24 @@ def test_owners_and_their_liveness(folder: RunFolder) -> None:
     assert folder.liveness() is Liveness.UNKNOWN
 
 
+def test_a_run_says_in_which_worktree_it_works(folder: RunFolder, tmp_path: Path) -> None:
+    assert folder.place() is None
+    for name in ("one", os.fsdecode(b"a\nname of \xff\xfe bytes ")):
+        folder.stand(tmp_path / name)
+        assert folder.place() == tmp_path / name
+    assert not list(folder.path.glob(".place*"))
+
+
+def test_that_it_cannot_say_where_harms_no_run(folder: RunFolder, tmp_path: Path) -> None:
+    folder.remove()
+    folder.stand(tmp_path)
+    assert folder.place() is None
+    folder.create()
+    with read_only(folder.path):
+        folder.stand(tmp_path)
+    assert folder.place() is None
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"pid": 1}', b"\xff"])
 def test_an_unreadable_owner_counts_as_nobody(folder: RunFolder, content: bytes) -> None:
     (folder.path / "owner").write_bytes(content)

@@ -273,7 +273,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_chance_finds_nothing_in_a_few_walks() -> None:
     run_state_machine_as_test(
-        Tracking, settings=settings(max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=CHECKS)
+        Tracking, settings=settings(max_examples=5, stateful_step_count=12, deadline=None, suppress_health_check=CHECKS)
     )
 
 

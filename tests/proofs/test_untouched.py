@@ -9,6 +9,7 @@ from tests.helpers import Repo
 COMMANDS: dict[str, list[str]] = {
     "run": ["run", "--", "true"],
     "run that fails": ["run", "--", "false"],
+    "run isolated": ["run", "--isolated", "--", "true"],
     "run refused": ["run", "--", "true"],
     "run with options": ["run", "-e", "other", "-n", "named", "-p", "lr=0.1", "-t", "a=b", "--", "echo", "hi"],
     "run without a program": ["run", "--", "no-such-program"],

@@ -43,6 +43,26 @@ def only_run(project: Project) -> Run:
     return run
 
 
+# --- where it works
+
+
+def test_an_active_run_says_where_it_works(project: Project, repo: Repo) -> None:
+    """Whoever guards commits asks each active run for its worktree."""
+    repo.git("worktree", "add", "--quiet", "--detach", "../linked")
+    linked = repo.path.parent / "linked"
+    with project.start_run() as here, Project.open(linked).start_run() as there:
+        assert here.folder.place() == repo.path
+        assert there.folder.place() == linked
+    repo.git("worktree", "remove", "--force", "../linked")
+    first = only_run_named(project, here.name)
+    with project.start_run(resume=first.id) as again:
+        assert again.folder.place() == repo.path
+
+
+def only_run_named(project: Project, name: str) -> Run:
+    return next(run for run in project.runs() if run.name == name)
+
+
 # --- before anything is recorded
 
 

@@ -1,0 +1,122 @@
+"""Nothing that looks like a credential is committed in params, environment or console files; detect-secrets does the finding."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from gittrack.hooks.call import PASSED, Call, Staged, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# Where values of a run's surroundings are written down; code has linters of its own.
+_PATTERNS = (
+    "*.cfg",
+    "*.env",
+    "*.ini",
+    "*.log",
+    "*.out",
+    "*.toml",
+    "*.yaml",
+    "*.yml",
+    ".env*",
+    "console*",
+    "env*",
+    "params*",
+)
+_LARGEST = 4 * 1024 * 1024
+# What a line must have for any of the detectors to see something in it: they take longer to load than all else together.
+_SUSPECT = re.compile(
+    rb"(?i)[\w+/=.-]{16}|passw|passphrase|pwd|secret|token|credential|private|auth|key|://[^\s/]*:[^\s/]*@"
+)
+# The detectors of entropy are left out: ids of commits and checksums are what these files are full of.
+_LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString")
+_BASELINE = ".secrets.baseline"
+
+
+def check(call: Call) -> Verdict:
+    named = (*call.settings.params.files, *call.settings.metrics.files)
+    files = [one for one in call.staged if one.is_file and _is_looked_at(one, named)]
+    sizes = call.sizes([str(one.blob) for one in files])
+    files = [one for one in files if sizes.get(str(one.blob), 0) <= _LARGEST]
+    blobs = call.blobs([blob for one in files for blob in (one.blob, one.before) if blob is not None])
+    suspect = {}
+    for one in files:
+        before = set(blobs.get(str(one.before), b"").splitlines())
+        lines = blobs.get(str(one.blob), b"").splitlines()
+        fresh = {at: line for at, line in enumerate(lines, 1) if line not in before and _SUSPECT.search(line)}
+        if fresh:
+            suspect[one] = fresh
+    if not suspect:
+        return PASSED
+    found = list(_find(suspect, blobs, _allowed(call)))
+    if not found:
+        return PASSED
+    text = (
+        "what looks like a credential would stay in git for ever; take it out and read it from the environment, or mark the line "
+        "with '# pragma: allowlist secret'"
+    )
+    return Verdict((text,), listing=tuple(found))
+
+
+def _is_looked_at(one: Staged, named: Collection[str]) -> bool:
+    pure = PurePosixPath(one.name)
+    return one.name in named or ".gittrack" in pure.parts or any(fnmatch(pure.name.lower(), glob) for glob in _PATTERNS)
+
+
+def _allowed(call: Call) -> frozenset[str]:
+    """Hashes of what the team has looked at and lets stand, in the file of detect-secrets, as it will be committed."""
+    try:
+        data = call.repository.run("show", f":{_BASELINE}", check=False).stdout
+        results = json.loads(data)["results"] if data else {}
+        return frozenset(one["hashed_secret"] for some in results.values() for one in some)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+
+
+def _find(
+    suspect: Mapping[Staged, Mapping[int, bytes]], blobs: Mapping[str, bytes], allowed: Collection[str]
+) -> Iterator[str]:
+    with _without_network():
+        from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+        from detect_secrets.core.scan import scan_file
+        from detect_secrets.settings import transient_settings
+
+    # As they will be committed, which need not be what lies in the worktree.
+    with tempfile.TemporaryDirectory(prefix="gittrack-") as folder:
+        names = [str(one.__name__) for one in get_mapping_from_secret_type_to_class().values()]
+        plugins = [{"name": name} for name in names if name not in _LEFT_OUT]
+        with transient_settings({"plugins_used": plugins}):
+            for at, (one, fresh) in enumerate(suspect.items()):
+                place = Path(folder) / str(at) / PurePosixPath(one.name).name
+                place.parent.mkdir()
+                place.write_bytes(blobs[str(one.blob)])
+                # Never the value: it would be in the console then, and in its log.
+                lines = {
+                    (secret.line_number, secret.type)
+                    for secret in scan_file(str(place))
+                    if secret.line_number in fresh and secret.secret_hash not in allowed
+                }
+                yield from (f"{one.name}:{number}  {kind}" for number, kind in sorted(lines))
+
+
+@contextmanager
+def _without_network() -> Iterator[None]:
+    """detect-secrets loads an HTTP client, to ask services whether a key is alive; that takes as long as all else, and we never ask."""
+    if "requests" in sys.modules or "detect_secrets" in sys.modules:
+        yield
+        return
+    sys.modules["requests"] = ModuleType("requests")
+    try:
+        yield
+    finally:
+        del sys.modules["requests"]

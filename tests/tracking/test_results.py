@@ -1,0 +1,115 @@
+"""What a run left in files, as its record and the index know it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from gittrack.domain.run import short_content
+from gittrack.git.repository import Repository
+from gittrack.project import Project
+from gittrack.tracking.results import find_results
+from tests.helpers import Repo
+
+MAKE = "import gittrack\nwith gittrack.start_run(allow_dirty='all', console=False) as run:\n"
+
+
+def test_only_what_programs_write_since_then(repo: Repo) -> None:
+    old = repo.write("old.csv", "1")
+    began = time.time()
+    os.utime(old, (began - 10, began - 10))
+    for name in (
+        "new.csv",
+        "notes.txt",
+        "train.py",
+        "params.yaml",
+        "model.PKL",
+        "out/data.dvc",
+        "dvc.lock",
+        "scores.txt",
+    ):
+        repo.write(name, name)
+    repo.write("empty.json", "")
+    repo.write(".gitignore", "ignored.csv\n")
+    repo.write("ignored.csv", "x")
+    found = find_results(Repository.discover(repo.path), began, frozenset({"scores.txt"}))
+    assert set(found) == {"new.csv", "model.PKL", "out/data.dvc", "dvc.lock", "scores.txt"}
+    assert found["new.csv"] == repo.git("hash-object", "new.csv")
+
+
+def test_what_is_as_it_was_committed_is_no_result(repo: Repo) -> None:
+    repo.write("metrics.json", "{}")
+    repo.commit()
+    began = time.time()
+    repo.write("metrics.json", "{}")
+    assert find_results(Repository.discover(repo.path), began, frozenset()) == {}
+    repo.write("metrics.json", "[]")
+    assert set(find_results(Repository.discover(repo.path), began, frozenset())) == {"metrics.json"}
+
+
+def test_the_blob_is_the_one_that_git_would_commit(repo: Repo) -> None:
+    repo.write(".gitattributes", "*.csv text eol=lf\n")
+    repo.commit()
+    repo.write("a.csv", "1\r\n2\r\n")
+    found = find_results(Repository.discover(repo.path), 0.0, frozenset())
+    repo.git("add", "a.csv")
+    assert found == {"a.csv": repo.git("rev-parse", ":a.csv")}
+
+
+def test_names_in_any_bytes(repo: Repo) -> None:
+    name = os.fsdecode(b"caf\xe9\n.csv")
+    repo.write(name, "1")
+    found = find_results(Repository.discover(repo.path), 0.0, frozenset())
+    assert found == {"caf\\xe9\n.csv": repo.git("hash-object", "--stdin", input="1")}
+
+
+def test_record_line_and_index_know_them_and_artifacts_without_a_name(repo: Repo) -> None:
+    repo.python(
+        MAKE + "    open('metrics.json', 'w').write('[1]')\n"
+        "    open('model.pkl', 'wb').write(b'weights')\n"
+        "    run.log_artifact('model.pkl')\n"
+        "    open('net.pkl', 'wb').write(b'more weights')\n"
+        "    run.log_artifact('net.pkl', name='net')\n"
+    )
+    project = Project.open(repo.path)
+    (run,) = project.runs()
+    blob, md5 = repo.git("hash-object", "metrics.json"), run.artifact("net").md5
+    assert run.record.results == {
+        name: repo.git("hash-object", name) for name in ("metrics.json", "model.pkl", "net.pkl")
+    }
+    wanted = [short_content(one) for one in (blob, md5, "f" * 40)]
+    assert {name: [one.id for one in made] for name, made in project.makers(wanted).items()} == {
+        name: [run.id] for name in wanted[:2]
+    }
+    assert repo.gittrack("fsck").returncode == 0
+    # Amended, and read again into an index made anew.
+    repo.gittrack("tag", run.id, "kind=trial")
+    assert set(project.makers(wanted)) == set(wanted[:2])
+    (repo.path / ".git" / "gittrack" / "index.sqlite").unlink()
+    assert set(Project.open(repo.path).makers(wanted)) == set(wanted[:2])
+
+
+def test_the_next_attempt_adds_to_them(repo: Repo) -> None:
+    repo.python(MAKE + "    open('a.json', 'w').write('[1]')\n")
+    project = Project.open(repo.path)
+    run = project.get_run("@")
+    repo.python(
+        f"import gittrack\nwith gittrack.start_run(resume={run.id!r}, allow_dirty='all', console=False):\n"
+        "    open('b.json', 'w').write('[2]')\n"
+    )
+    wanted = [short_content(repo.git("hash-object", name)) for name in ("a.json", "b.json")]
+    assert set(project.makers(wanted)) == set(wanted)
+    repo.gittrack("gc", "--purge", run.id)
+    assert project.makers(wanted) == {}
+
+
+def test_clean_runs_come_first(repo: Repo) -> None:
+    make = "    open('a.json', 'w').write('[1]')\n"
+    repo.write(".gitignore", "*.tmp\n")
+    repo.commit()
+    repo.python(MAKE + make)
+    (repo.path / "a.json").unlink()
+    repo.write("train.py", "changed")
+    repo.python(MAKE + make)
+    content = short_content(repo.git("hash-object", "a.json"))
+    assert [one.dirty for one in Project.open(repo.path).makers([content])[content]] == [False, True]
