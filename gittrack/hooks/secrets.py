@@ -86,16 +86,14 @@ def _allowed(call: Call) -> frozenset[str]:
 def _find(
     suspect: Mapping[Staged, Mapping[int, bytes]], blobs: Mapping[str, bytes], allowed: Collection[str]
 ) -> Iterator[str]:
-    with _without_network():
+    # As they will be committed, which need not be what lies in the worktree.
+    with _without_network(), tempfile.TemporaryDirectory(prefix="gittrack-") as folder:
         from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
         from detect_secrets.core.scan import scan_file
         from detect_secrets.settings import transient_settings
 
-    # As they will be committed, which need not be what lies in the worktree.
-    with tempfile.TemporaryDirectory(prefix="gittrack-") as folder:
         names = [str(one.__name__) for one in get_mapping_from_secret_type_to_class().values()]
-        plugins = [{"name": name} for name in names if name not in _LEFT_OUT]
-        with transient_settings({"plugins_used": plugins}):
+        with transient_settings({"plugins_used": [{"name": name} for name in names if name not in _LEFT_OUT]}):
             for at, (one, fresh) in enumerate(suspect.items()):
                 place = Path(folder) / str(at) / PurePosixPath(one.name).name
                 place.parent.mkdir()
@@ -109,13 +107,22 @@ def _find(
                 yield from (f"{one.name}:{number}  {kind}" for number, kind in sorted(lines))
 
 
+class _Absent(ModuleType):
+    """Whatever type is asked of it for an annotation, it has."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object
+
+
 @contextmanager
 def _without_network() -> Iterator[None]:
     """detect-secrets loads an HTTP client, to ask services whether a key is alive; that takes as long as all else, and we never ask."""
     if "requests" in sys.modules or "detect_secrets" in sys.modules:
         yield
         return
-    sys.modules["requests"] = ModuleType("requests")
+    sys.modules["requests"] = _Absent("requests")
     try:
         yield
     finally:
