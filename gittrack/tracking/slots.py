@@ -42,6 +42,8 @@ VARIABLE = "GITTRACK_WORKTREES"  # the folder in which isolated runs work, shoul
 # So many are kept when their runs are over; a spare saves the next run from writing every file anew.
 SPARES = 2
 _MOST = 10_000
+# How often a folder may be taken away just when we had made it.
+_TRIES = 100
 
 
 class Slot:
@@ -202,15 +204,18 @@ def _lock(repository: Repository, path: Path, *, make: bool) -> Slot | None:
     """The folder if nobody works in it; None where somebody does, or, unless `make`, where there is none."""
     import fcntl
 
-    while True:
+    for tries in range(_TRIES + 1):
         try:
             if make:
                 path.mkdir(parents=True, exist_ok=True)
             handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
-            if make:
-                continue
-            return None
+        except FileNotFoundError as error:
+            if not make:
+                return None
+            if tries == _TRIES:
+                # Not a race with somebody who takes it away: a place where nothing can be made, such as /proc.
+                raise _unusable(path, error) from None
+            continue
         except OSError as error:
             if isinstance(error, PermissionError) and (path / "lock").exists():
                 # Another user's, in a clone that several share.
@@ -231,6 +236,7 @@ def _lock(repository: Repository, path: Path, *, make: bool) -> Slot | None:
             os.close(handle)
             raise _unusable(path, error) from None
         os.close(handle)
+    return None
 
 
 def _unusable(path: Path, error: OSError) -> RepositoryError:

@@ -437,3 +437,10 @@ def test_a_purge_takes_the_code_from_a_spare(repo: Repo) -> None:
     repo.git("checkout", "-q", "train.py")
     repo.gittrack("gc", "--purge", "@")
     assert "missing" in repo.git("cat-file", "--batch-check", input=blob)
+
+
+def test_a_place_where_nothing_can_be_made(repo: Repo) -> None:
+    done = repo.gittrack("run", "--isolated", "--", "true", env={"GITTRACK_WORKTREES": "/proc/none"}, check=False)
+    assert done.returncode == 1
+    assert "there can be no isolated run in /proc/none" in done.stderr
+    assert repo.gittrack_json("ls") == []
