@@ -629,13 +629,17 @@ class Project:
                 else f"there is no experiment {name!r} here, and no other; record a run or fetch some first"
             )
 
-    def unshared(self, remote: str, commits: Sequence[str], named: Collection[str] = ()) -> list[Run]:
-        """Finished runs of these commits' trees, or with these ids, that a git remote does not have, or not with their data."""
+    def unshared(self, remote: str, trees: Collection[str], named: Collection[str] = ()) -> list[Run]:
+        """Finished runs of these trees, or with these ids, that a git remote does not have, or not with their data."""
         from gittrack.ledger.outgoing import prepare
         from gittrack.share import Unsent
 
         index = self._current()
-        chosen = {one.id: one for one in (*index.of_code(commits), *index.states(named)) if not one.deleted}
+        commits = [commit for commit, _ in index.code_commits()]
+        asked = "".join(f"{commit}^{{tree}}\n" for commit in commits).encode("ascii")
+        answers = self.repo.git("cat-file", "--batch-check", stdin=asked).decode("ascii", "replace").splitlines()
+        ran = [commit for commit, answer in zip(commits, answers, strict=False) if answer.split(" ")[0] in trees]
+        chosen = {one.id: one for one in (*index.of_code(ran), *index.states(named)) if not one.deleted}
         if not chosen:
             return []
         clone = self._clone()

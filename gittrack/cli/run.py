@@ -145,8 +145,10 @@ def run(
         from gittrack.repeating import parse_seeds
 
         code = _repeat(app, once, parse_seeds(seeds, given, app.project.settings.params.seed_like))
-    if in_worktree and outputs:
-        app.console.note("gittrack: its outputs lie in the run, not in your tree; 'gittrack artifact get' brings them")
+    if in_worktree and outputs and not code:
+        app.console.note(
+            "gittrack: its outputs lie in the run, not in your tree; 'gittrack artifact get @ PATH' brings one"
+        )
     raise click.exceptions.Exit(code)
 
 

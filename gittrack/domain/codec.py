@@ -16,7 +16,7 @@ from gittrack.domain.artifact import Artifact, is_inside
 from gittrack.domain.input import Input
 from gittrack.domain.metric import Summary
 from gittrack.domain.pointer import Pointer
-from gittrack.domain.run import FORMAT, Attempt, CodeCapture, Failure, RunRecord, RunState, Status
+from gittrack.domain.run import FORMAT, Attempt, CodeCapture, Failure, Result, RunRecord, RunState, Status
 from gittrack.errors import CorruptRecord, FormatTooNew
 
 # What reading a damaged or forged record may raise.
@@ -329,7 +329,7 @@ def record_to_dict(record: RunRecord) -> dict[str, Any]:
         "metrics": {key: _summary_to_file(one, record.started) for key, one in record.summary.items()},
     }
     if record.results:
-        plain["results"] = dict(record.results)
+        plain["results"] = {path: one.to_dict() for path, one in record.results.items()}
     if record.large:
         plain["large"] = {path: {"md5": one.oid, "size": one.size} for path, one in record.large.items()}
     if record.attempts != (Attempt(1, record.started, record.ended, record.status, record.host),):
@@ -432,7 +432,7 @@ def record_from_dict(
             artifacts=tuple(Artifact.from_dict(one) for one in plain.get("artifacts", ())),
             warnings=tuple(plain.get("warnings", ())),
             large=large_from_dict(plain),
-            results={str(path): str(name) for path, name in plain.get("results", {}).items()},
+            results={str(path): Result.from_dict(one) for path, one in plain.get("results", {}).items()},
             params=params,
             summary={
                 key: _summary_from_file(one, started, (lasts or {}).get(key))

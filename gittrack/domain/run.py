@@ -74,6 +74,24 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What a run left in a file: the blob that git makes of it, and the md5 by which DVC knows it."""
+
+    blob: str
+    md5: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"blob": self.blob, "md5": self.md5}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Result:
+        """Raises KeyError, TypeError for what is none."""
+        if type(plain["blob"]) is not str or type(plain["md5"]) is not str:
+            raise TypeError("a result's blob or md5 is no text")
+        return cls(plain["blob"], plain["md5"])
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """What is known now of a run, amendments folded in: one row of a table.
 
@@ -118,7 +136,7 @@ class RunRecord:
     """All of a finished run but its files and histories, as `run.yaml` and the commit message hold it.
 
     `large` are files of its folder that lie outside git, by their path there; `results` the files that the run left in the
-    worktree, by their path there, as the blobs that git makes of them.
+    worktree, by their path there, what counts most first.
     """
 
     id: str
@@ -145,7 +163,7 @@ class RunRecord:
     job: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     large: Mapping[str, Pointer] = field(default_factory=dict)
-    results: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, Result] = field(default_factory=dict)
 
     def state(self, *, commit: str | None = None) -> RunState:
         """The row that tables show of this record."""
@@ -187,5 +205,6 @@ def short_content(name: str) -> str:
 
 def _short_results(record: RunRecord) -> tuple[str, ...]:
     """Named artifacts stand in the line already."""
-    names = [*record.results.values(), *(one.md5 for one in record.artifacts if one.name is None)]
-    return tuple(sorted({short_content(one) for one in names}))[:_MOST_RESULTS]
+    names = [name for one in record.results.values() for name in (one.blob, one.md5)]
+    names += [one.md5 for one in record.artifacts if one.name is None]
+    return tuple(dict.fromkeys(map(short_content, names)))[:_MOST_RESULTS]

@@ -139,7 +139,7 @@ def clean_linked(linked: Repository) -> None:
             raise GitFailed("HEAD names no commit", returncode=1, stderr="")
         _replace(linked.git_dir / "HEAD", f"{commit}\n".encode("ascii"))
     for path in _submodule_paths(linked):
-        _remove(path)
+        _remove_inside(linked, path)
     _git(linked, "clean", "-ffdxq")
 
 
@@ -197,7 +197,8 @@ def drop_strays(repository: Repository) -> None:
     """Take away git's folder for a worktree of ours that is gone, or is another clone's: of this one moved, or copied."""
     for admin, folder in list(marked_worktrees(repository)):
         there = _git_dir(folder)
-        if there is None or os.path.realpath(there) != os.path.realpath(admin):
+        # A locked one may be at work: the clone can be seen at several places, and only one of them is where we look.
+        if (there is None or os.path.realpath(there) != os.path.realpath(admin)) and not (admin / "locked").exists():
             _remove(admin)
 
 
@@ -213,6 +214,17 @@ def remove_tree(folder: Path) -> None:
                 with suppress(OSError):
                     os.chmod(one, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_inside(linked: Repository, path: Path) -> None:
+    """Remove a path of the worktree; where a run has put a link in its way, the link, and never what it leads to."""
+    assert linked.root is not None
+    place = linked.root
+    for part in path.relative_to(linked.root).parts:
+        place /= part
+        if place.is_symlink():
+            break
+    _remove(place)
 
 
 def _remove(path: Path) -> None:
@@ -248,6 +260,9 @@ def fill_submodules(source: Path, linked: Repository) -> None:
 def _fill(source: Path, top: Path, links: list[tuple[str, str]], indexes: Path) -> None:
     for path, commit in links:
         there, target = source / path, top / path
+        if not target.parent.resolve().is_relative_to(top.resolve()):
+            # A link of the captured code leads elsewhere; git would write nothing there either.
+            continue
         _remove(target)
         target.mkdir(parents=True, exist_ok=True)
         module = Repository.discover(there) if (there / ".git").exists() else None

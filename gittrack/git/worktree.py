@@ -193,9 +193,15 @@ def untracked_files(repository: Repository) -> list[str]:
     return [os.fsdecode(name) for name in out.split(b"\0") if name]
 
 
-def changed_files(repository: Repository) -> list[str]:
-    """Files that differ from the index, and untracked ones that are not ignored."""
-    out = repository.git("ls-files", "--modified", "--others", "--exclude-standard", "-z")
+def changed_files(repository: Repository, commit: str) -> list[str]:
+    """Files that differ from a commit, staged or not, and untracked ones that are not ignored."""
+    out = repository.git("diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=d", commit, "--")
+    return list(dict.fromkeys([os.fsdecode(name) for name in out.split(b"\0") if name] + untracked_files(repository)))
+
+
+def files_named(repository: Repository, *patterns: str) -> list[str]:
+    """Files whose path matches one of git's patterns, tracked or not, but not ignored."""
+    out = repository.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns)
     return list(dict.fromkeys(os.fsdecode(name) for name in out.split(b"\0") if name))
 
 

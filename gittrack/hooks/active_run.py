@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
     from gittrack.live.folder import RunFolder
 
 # git asks nobody before it checks out or fast-forwards; what it did can only be told.
-_AFTERWARDS = ("post-checkout", "post-merge")
-_WHATS = {
-    "pre-merge-commit": "a merge",
-    "pre-rebase": "a rebase",
-    "prepare-commit-msg": "a cherry-pick or a revert",
-    "post-checkout": "a checkout",
-    "post-merge": "a merge",
+_AFTERWARDS = {"post-checkout": "a checkout", "post-merge": "a merge"}
+# It has changed the files by the time it asks; they stay so until somebody takes it back.
+_IN_BETWEEN = {
+    "merge": ("a merge", "git merge --abort"),
+    "cherry-pick": ("a cherry-pick", "git cherry-pick --abort"),
+    "revert": ("a revert", "git revert --abort"),
 }
 
 
@@ -31,29 +31,67 @@ def check(call: Call) -> Verdict:
     from gittrack.live.owner import Liveness
     from gittrack.tracking.join import first_start
     from gittrack.tracking.places import all_folders
-    from gittrack.tracking.protocol import inherited_run
 
-    mine = inherited_run(call.environ)
     here = [one for one in all_folders(call.repository) if _is_here(one, call.repository.root)]
-    # What a run commits itself is its own affair.
-    active = [one for one in here if (mine is None or mine[0] != one.run_id) and one.liveness() is Liveness.ALIVE]
+    active = [one for one in here if one.liveness() is Liveness.ALIVE and not _is_from_within(one)]
     if not active:
         return PASSED
-    what = _WHATS.get(call.hook, "a commit")
     runs = tuple(f"{first_start(one).get('name', 'a run')} ({one.run_id[:8]})" for one in active)
     if call.hook in _AFTERWARDS:
-        for one in active:
-            _tell(one, f"{what} changed files of its worktree while it ran")
-        note = (
-            f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, which may have read some of them as they "
-            "were and some as they are; do not trust it, and start such runs with 'gittrack run --isolated'"
+        return _told(active, runs, _AFTERWARDS[call.hook])
+    command = _command() if call.hook in ("pre-merge-commit", "prepare-commit-msg") else ""
+    if command in _IN_BETWEEN:
+        what, back = _IN_BETWEEN[command]
+        _told(active, runs, what)
+        text = (
+            f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, and is not committed; take it back ({back}), do "
+            "not trust the run, and start such runs with 'gittrack run --isolated'"
         )
-        return Verdict(notes=(note,), listing=runs)
+        return Verdict((text,), listing=runs)
+    if call.hook == "prepare-commit-msg":
+        # pre-commit was asked before, or somebody said --no-verify.
+        return PASSED
+    what = "a rebase" if call.hook == "pre-rebase" else "a merge" if call.hook == "pre-merge-commit" else "a commit"
     text = (
         f"{_counted(runs, 'is', 'are')} in this worktree, and {what} could change files that it reads; wait for its end "
         "('gittrack status'), or start such runs with 'gittrack run --isolated'"
     )
     return Verdict((text,), listing=runs)
+
+
+def _told(active: Sequence[RunFolder], runs: tuple[str, ...], what: str) -> Verdict:
+    for one in active:
+        _tell(one, f"{what} changed files of its worktree while it ran")
+    note = (
+        f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, which may have read some of them as they "
+        "were and some as they are; do not trust it, and start such runs with 'gittrack run --isolated'"
+    )
+    return Verdict(notes=(note,), listing=runs)
+
+
+def _is_from_within(folder: RunFolder) -> bool:
+    """Whether we were started by the run itself: what it commits is its own affair."""
+    import psutil
+
+    owners = {one.pid for one in folder.owners().values()}
+    try:
+        return any(one.pid in owners for one in psutil.Process().parents())
+    except psutil.Error:
+        return False
+
+
+def _command() -> str:
+    """What git was told to do: of several commands only the arguments of its process tell which one called the hook."""
+    import psutil
+
+    try:
+        for process in psutil.Process().parents():
+            words = process.cmdline()
+            if words and os.path.basename(words[0]) == "git":
+                return next((word for word in words[1:] if word in _IN_BETWEEN), "")
+    except psutil.Error:
+        pass
+    return ""
 
 
 def _tell(folder: RunFolder, text: str) -> None:
@@ -80,21 +118,21 @@ def _counted(runs: tuple[str, ...], one: str, several: str) -> str:
 
 
 def _changes_nothing(call: Call) -> bool:
-    """Whether another hook has been asked about it, or files stay as they are."""
+    """Whether files stay as they are, or have been asked about."""
     if call.hook == "post-checkout":
-        before, after, *_ = (*call.words, *_framework_checkout(call), "", "")
-        # A branch that begins where one stands; single files may differ all the same.
-        return before == after and (*call.words, "1")[2:3] == ("1",)
+        before, after, branch = ((*call.words, *_framework_checkout(call), "", "", "")[at] for at in range(3))
+        if branch == "0":
+            # Single files: those of HEAD are what the run began with, and others show as a change.
+            return call.repository.run("diff-index", "--quiet", "HEAD", "--", check=False).returncode == 0
+        # A branch that begins where one stands.
+        return before == after
     if call.hook == "prepare-commit-msg":
-        folder = call.repository.git_dir
-        return not any((folder / name).exists() for name in ("CHERRY_PICK_HEAD", "REVERT_HEAD")) or any(
-            (folder / name).exists() for name in ("rebase-merge", "rebase-apply")
-        )
+        return any((call.repository.git_dir / name).exists() for name in ("rebase-merge", "rebase-apply"))
     return False
 
 
 def _framework_checkout(call: Call) -> tuple[str, ...]:
-    return tuple(call.environ.get(f"PRE_COMMIT_{name}", "") for name in ("FROM_REF", "TO_REF"))
+    return tuple(call.environ.get(f"PRE_COMMIT_{name}", "") for name in ("FROM_REF", "TO_REF", "CHECKOUT_TYPE"))
 
 
 def _is_here(folder: RunFolder, root: Path) -> bool:

@@ -64,7 +64,13 @@ def install(repository: Repository) -> list[str]:
     if way == "framework":
         return _add_to_framework(repository)
     fresh = notes or Notes(way=way, home_made=home_is_ours(repository))
-    return beside.install(repository, fresh) if way == "beside" else detour.install(repository, fresh)
+    done = beside.install(repository, fresh) if way == "beside" else detour.install(repository, fresh)
+    if repository.bare and not (repository.common_dir / "worktrees").is_dir():
+        done.append(
+            "careful: these hooks are for worktrees, and this repository has none; what is pushed here is guarded by 'hooks/update' of "
+            "gittrack's sources (docs/guide/guards/update.md)"
+        )
+    return done
 
 
 def uninstall(repository: Repository) -> list[str]:

@@ -30,6 +30,12 @@ _MOST_LINES = 10
 def main(arguments: Sequence[str]) -> int:
     """`NAME [ARGUMENT...]` as git passes them to the hook; returns the exit code, 0 to let git go on."""
     name, *words = arguments
+    if name.startswith("gittrack-") and name not in BY_NAME:
+        # A configuration that others share may be ahead of who has not upgraded yet.
+        _say(
+            f"gittrack: this version knows no guard {name!r}, so this is let pass; upgrade gittrack, or see 'gittrack hooks ls'"
+        )
+        return 0
     guards = (BY_NAME[name],) if name in BY_NAME else guards_of(name)
     if not guards:
         _say(f"gittrack: there is no guard or hook {name!r}; there are {', '.join(one.name for one in GUARDS)}")
@@ -47,7 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:
         _say(_at_fault("gittrack", error, closed=closed))
         return _REFUSED if closed else 0
-    return max(_ask(one, call) for one in asked)
+    codes = [_ask(one, call) for one in asked]
+    for fault in call.faults:
+        _say(f"gittrack: {fault}")
+    return max(codes)
 
 
 def _hook_of(name: str, guards: Sequence[Guard]) -> str:
@@ -105,6 +114,9 @@ def _at_fault(name: str, error: Exception, *, closed: bool) -> str:
 
 
 def _say(text: str) -> None:
-    # git may call with a terminal that knows no UTF-8; a guard must not fall over its own words.
+    from gittrack.report.text import escape_lines
+
+    # A file may be called by what a terminal obeys; and one that knows no UTF-8 must not make a guard fall.
+    text = escape_lines(text)
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

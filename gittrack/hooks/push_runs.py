@@ -25,8 +25,8 @@ def check(call: Call) -> Verdict:
     tips = [one.new for one in refs_going(call) if one.new is not None and one.ref.startswith(_BRANCHES)]
     if not tips:
         return PASSED
-    commits, named = _commits(call, remote, tips)
-    lacking = call.project.unshared(remote, commits, named)
+    trees, named = _pushed(call, remote, tips)
+    lacking = call.project.unshared(remote, trees, named) if trees else []
     if not lacking:
         return PASSED
     listing = tuple(f"{run.experiment}/{run.name} ({run.id[:8]})" for run in lacking)
@@ -55,14 +55,14 @@ def _push_along(call: Call, remote: str, what: str, listing: tuple[str, ...]) ->
     return Verdict(notes=(f"{count:,} {'run' if count == 1 else 'runs'} went along to {remote}",))
 
 
-def _commits(call: Call, remote: str, tips: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Commits that the remote lacks, as far as it is known here, and the runs that their messages name."""
+def _pushed(call: Call, remote: str, tips: Sequence[str]) -> tuple[set[str], list[str]]:
+    """The trees of commits that the remote lacks, as far as it is known here, and the runs that their messages name."""
     out = call.repository.git(
-        "log", "-z", "--format=%H%n%B", f"--max-count={_MOST_COMMITS}", *tips, "--not", f"--remotes={remote}"
+        "log", "-z", "--format=%T%n%B", f"--max-count={_MOST_COMMITS}", *tips, "--not", f"--remotes={remote}"
     ).decode("utf-8", "replace")
-    commits, named = [], []
+    trees, named = set(), []
     for one in filter(None, out.split("\0")):
-        commit, _, message = one.partition("\n")
-        commits.append(commit)
+        tree, _, message = one.partition("\n")
+        trees.add(tree)
         named += _ID.findall(message)
-    return commits, named
+    return trees, named

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from gittrack.hooks.call import PASSED, Call, Staged, Verdict
+from gittrack.hooks.call import Call, Staged, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +23,7 @@ _PATTERNS = (
     "*.cfg",
     "*.env",
     "*.ini",
+    "*.json",
     "*.log",
     "*.out",
     "*.toml",
@@ -36,18 +37,23 @@ _PATTERNS = (
 _LARGEST = 4 * 1024 * 1024
 # What a line must have for any of the detectors to see something in it: they take longer to load than all else together.
 _SUSPECT = re.compile(
-    rb"(?i)[\w+/=.-]{16}|passw|passphrase|pwd|secret|token|credential|private|auth|key|://[^\s/]*:[^\s/]*@"
+    rb"(?i)[\w+/=.-]{16}|pass|contrase|pwd|secret|token|credential|private|auth|key|://[^\s/]*:[^\s/]*@"
 )
 # The detectors of entropy are left out: ids of commits and checksums are what these files are full of.
 _LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString")
+_TOKENS = re.compile(rb"(?P<hf>\bhf_[A-Za-z0-9]{30,255}\b)|(?i:wandb)[\w\"' ]*[:=]\s*[\"']?[0-9a-f]{40}\b")
 _BASELINE = ".secrets.baseline"
 
 
 def check(call: Call) -> Verdict:
     named = (*call.settings.params.files, *call.settings.metrics.files)
-    files = [one for one in call.staged if one.is_file and _is_looked_at(one, named)]
+    # What only moves was let pass before.
+    known = {one.before for one in call.staged}
+    files = [one for one in call.staged if one.is_file and one.blob not in known and _is_looked_at(one, named)]
     sizes = call.sizes([str(one.blob) for one in files])
-    files = [one for one in files if sizes.get(str(one.blob), 0) <= _LARGEST]
+    large = [one for one in files if sizes.get(str(one.blob), 0) > _LARGEST]
+    files = [one for one in files if one not in large]
+    notes = (f"files above 4 MB are not looked at: {', '.join(one.name for one in large[:3])}",) if large else ()
     blobs = call.blobs([blob for one in files for blob in (one.blob, one.before) if blob is not None])
     suspect = {}
     for one in files:
@@ -57,15 +63,15 @@ def check(call: Call) -> Verdict:
         if fresh:
             suspect[one] = fresh
     if not suspect:
-        return PASSED
+        return Verdict(notes=notes)
     found = list(_find(suspect, blobs, _allowed(call)))
     if not found:
-        return PASSED
+        return Verdict(notes=notes)
     text = (
         "what looks like a credential would stay in git for ever; take it out and read it from the environment, or mark the line "
         "with '# pragma: allowlist secret'"
     )
-    return Verdict((text,), listing=tuple(found))
+    return Verdict((text,), notes, tuple(found))
 
 
 def _is_looked_at(one: Staged, named: Collection[str]) -> bool:
@@ -99,12 +105,22 @@ def _find(
                 place.parent.mkdir()
                 place.write_bytes(blobs[str(one.blob)])
                 # Never the value: it would be in the console then, and in its log.
+                seen = list(scan_file(str(place)))
                 lines = {
                     (secret.line_number, secret.type)
-                    for secret in scan_file(str(place))
+                    for secret in seen
                     if secret.line_number in fresh and secret.secret_hash not in allowed
                 }
+                lines |= set(_of_machine_learning(fresh, {number for number, _ in lines}))
                 yield from (f"{one.name}:{number}  {kind}" for number, kind in sorted(lines))
+
+
+def _of_machine_learning(fresh: Mapping[int, bytes], told: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Tokens of services that people train with, which detect-secrets does not know."""
+    for number, line in fresh.items():
+        found = _TOKENS.search(line)
+        if found is not None and number not in told and b"pragma: allowlist secret" not in line:
+            yield number, "Hugging Face Token" if found["hf"] else "Weights & Biases Key"
 
 
 class _Absent(ModuleType):

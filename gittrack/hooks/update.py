@@ -198,7 +198,7 @@ def _mode(call: Call) -> str:
 
 
 def _ledger(call: Call, ref: str, old: str | None, new: str | None) -> str:
-    from gittrack.ledger.chain import page_ids
+    from gittrack.ledger.chain import page_ids, purges_in, purges_of
     from gittrack.ledger.fsck import Problem, page_problems
     from gittrack.ledger.writer import is_writer
 
@@ -223,6 +223,11 @@ def _ledger(call: Call, ref: str, old: str | None, new: str | None) -> str:
         why = _not_only_purged(repository, old, new)
         if why:
             return f"{why}; 'gittrack fetch' brings what is here, and 'gittrack push' goes on from there"
+    elif purges := purges_in(repository, pages):
+        # In whosever ledger it stands: every clone that fetches it forgets the run.
+        fresh = [run for run in purges if old is None or run not in purges_of(repository, old)]
+        if fresh and _mode(call) == "grow":
+            return f"it says that run {fresh[0][:8]} was deleted for good, and a ledger only grows here; 'gittrack rm' hides a run"
     for found in page_problems(repository, ref, pages):
         if isinstance(found, Problem):
             return f"{found.reason}; 'gittrack fsck' in the clone that pushes tells more"

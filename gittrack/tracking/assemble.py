@@ -11,7 +11,7 @@ from gittrack.domain.codec import param_from_json
 from gittrack.domain.environment import Environment
 from gittrack.domain.input import Input
 from gittrack.domain.metric import History, folds_of, is_detail, summarize, with_fold_means
-from gittrack.domain.run import Attempt, CodeCapture, Failure, RunRecord, Status
+from gittrack.domain.run import Attempt, CodeCapture, Failure, Result, RunRecord, Status
 from gittrack.errors import CorruptRecord
 from gittrack.live.replay import Replay, with_attempts
 from gittrack.values import dataclass, field, fields, replace
@@ -79,7 +79,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
     said: dict[str, str | bool | None] = {}
     older = {path: path for path, one in artifacts.items() if not one.pointer}
     warnings = [one for one in base.record.warnings if not one.endswith(_MISSING)] if base else []
-    results: dict[str, str] = dict(base.record.results) if base else {}
+    results: dict[str, Result] = dict(base.record.results) if base else {}
     folds = 0
     for event in events:
         op = event["op"]
@@ -112,7 +112,7 @@ def assemble(replayed: Replay, *, last_write: float, base: Base | None = None) -
             if not made.pointer:
                 spooled[made.path] = made.md5
         elif op == "results":
-            results.update(event["values"])
+            results.update({path: Result.from_dict(one) for path, one in event["values"].items()})
         elif op == "folds":
             folds = event["of"]
         elif op == "warning" and event["text"] not in warnings:

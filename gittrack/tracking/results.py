@@ -5,12 +5,16 @@ A guard of commits asks for them by their content (docs/formats/run-commit.md).
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 
+from gittrack.domain.run import Result
 from gittrack.git.repository import Repository
-from gittrack.git.worktree import blob_ids, changed_files
+from gittrack.git.worktree import blob_ids, changed_files, files_named
 
 # Code is written by people, also while a run is at work; these are what programs write.
 RESULT_SUFFIXES = frozenset(
@@ -23,9 +27,11 @@ RESULT_SUFFIXES = frozenset(
     }
 )
 _RESULT_NAMES = frozenset({"dvc.lock"})
-_MOST, _LARGEST = 200, 256 * 1024 * 1024
-# File systems round times, some to two seconds.
+# What is larger belongs behind a pointer, and its bytes are named when it is logged or given by --output.
+_MOST, _LARGEST, _IN_ALL = 200, 32 * 1024 * 1024, 256 * 1024 * 1024
+# File systems round times.
 _SLACK = 0.01
+_POINTER = ".dvc"
 
 
 def is_result(path: str, named: Collection[str] = ()) -> bool:
@@ -34,25 +40,41 @@ def is_result(path: str, named: Collection[str] = ()) -> bool:
     return path in named or pure.name in _RESULT_NAMES or pure.suffix.lower() in RESULT_SUFFIXES
 
 
-def find_results(repository: Repository, since: float, named: Collection[str]) -> dict[str, str]:
-    """Path to blob id of files written since a time (seconds since the epoch) that differ from the index.
+def find_results(repository: Repository, since: float, named: Collection[str], code: str = "HEAD") -> dict[str, Result]:
+    """What was written since a time (seconds since the epoch) and differs from a commit, by path; what counts most comes first.
 
-    At most the newest 200 of them, none above 256 MB. Raises GitFailed, OSError.
+    Ignored files count where a pointer stands for them. At most the newest 200, none above 32 MB, 256 MB in all. Raises
+    GitFailed, OSError.
     """
     root = repository.root
     if root is None:
         return {}
-    found: list[tuple[float, str]] = []
-    for name in changed_files(repository):
-        if not is_result(name, named):
+    names, pointers = changed_files(repository, code), files_named(repository, f"*{_POINTER}")
+    found: list[tuple[bool, float, int, str]] = []
+    for name in dict.fromkeys([*names, *(one.removesuffix(_POINTER) for one in pointers)]):
+        if not is_result(name, named) and f"{name}{_POINTER}" not in pointers:
             continue
         try:
             about = os.lstat(root / name)
         except OSError:
             continue
-        if about.st_mtime >= since - _SLACK and 0 < about.st_size <= _LARGEST:
-            found.append((about.st_mtime, name))
-    newest = [name for _, name in sorted(found, reverse=True)[:_MOST]]
-    ids = blob_ids(repository, newest)
+        if stat.S_ISREG(about.st_mode) and about.st_mtime >= since - _SLACK and 0 < about.st_size <= _LARGEST:
+            main = name in named or name.endswith((_POINTER, *_RESULT_NAMES))
+            found.append((main, about.st_mtime, about.st_size, name))
+    chosen, room = [], _IN_ALL
+    for _, _, size, name in sorted(found, reverse=True)[:_MOST]:
+        if size <= room:
+            room -= size
+            chosen.append(name)
+    blobs = blob_ids(repository, chosen)
     # A path is text in a record, whatever bytes it has on disk.
-    return {os.fsencode(name).decode("utf-8", "backslashreplace"): ids[name] for name in sorted(ids)}
+    return {
+        os.fsencode(name).decode("utf-8", "backslashreplace"): Result(blobs[name], _md5(root / name))
+        for name in chosen
+        if name in blobs
+    }
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from gittrack.capture.code import capture_code
@@ -192,7 +193,7 @@ class _Starter:
         if rank:
             return
         log_plan(run, plan)
-        self._watch(run)
+        self._watch(run, code)
         if code.dirty:
             self._tell_dirty(run, code)
 
@@ -375,14 +376,14 @@ class _Starter:
         except OSError:
             return "."
 
-    def _watch(self, run: ActiveRun) -> None:
+    def _watch(self, run: ActiveRun, code: CodeCapture) -> None:
         """Environment, utilisation and console; what cannot be watched is told and holds nobody up."""
-        parts = {
+        parts: dict[str, Callable[[ActiveRun], None]] = {
             "the environment": self._watch_environment,
             "the utilisation": self._watch_utilisation,
             "the console": self._watch_console,
             "what it reads": self._watch_inputs,
-            "what it leaves in files": self._watch_results,
+            "what it leaves in files": partial(self._watch_results, code),
         }
         for what, begin in parts.items():
             try:
@@ -445,7 +446,7 @@ class _Starter:
 
         run.at_finish(at_end)
 
-    def _watch_results(self, run: ActiveRun) -> None:
+    def _watch_results(self, code: CodeCapture, run: ActiveRun) -> None:
         if self.repository.root is None:
             return
         named = frozenset(self.settings.metrics.files)
@@ -454,12 +455,12 @@ class _Starter:
             from gittrack.tracking.results import find_results
 
             try:
-                found = find_results(self.repository, self.now, named)
+                found = find_results(self.repository, self.now, named, code.captured)
             except (GittrackError, OSError) as error:
                 run.warn(f"which files the run left is not recorded ({error})")
                 return
             if found:
-                run.event("results", values=found)
+                run.event("results", values={name: one.to_dict() for name, one in found.items()})
 
         run.at_finish(at_end)
 

@@ -19,6 +19,7 @@ from gittrack.git.linked import (
     open_linked,
     remove_linked,
     reset_linked,
+    unlock_linked,
     untracked_in,
 )
 from gittrack.git.repository import Repository
@@ -188,3 +189,35 @@ def test_submodules_come_from_the_users_own(repo: Repo, tmp_path: Path) -> None:
     assert not (linked.root / "lib/train.py").exists()
     after = [subprocess.check_output(["git", "status", "-s"], cwd=repo.path / one) for one in ("lib", "lib/inner")]
     assert after == before == [b"", b""]
+
+
+def test_a_link_in_the_way_of_a_submodule_is_removed_and_not_what_it_leads_to(repo: Repo, tmp_path: Path) -> None:
+    Repo.init(tmp_path / "inner")
+    repo.git("submodule", "--quiet", "add", str(tmp_path / "inner"), "libs/sub")
+    repo.commit()
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "sub").mkdir(parents=True)
+    (elsewhere / "sub" / "work.txt").write_text("mine")
+    here = Repository.discover(repo.path)
+    linked = add_linked(here, tmp_path / "linked", repo.git("rev-parse", "HEAD"))
+    fill_submodules(repo.path, linked)
+    shutil.rmtree(tmp_path / "linked" / "libs")
+    (tmp_path / "linked" / "libs").symlink_to(elsewhere)
+    clean_linked(linked)
+    assert (elsewhere / "sub" / "work.txt").read_text() == "mine"
+    reset_linked(linked, repo.git("rev-parse", "HEAD"))
+    fill_submodules(repo.path, linked)
+    assert (elsewhere / "sub" / "work.txt").read_text() == "mine"
+    assert (tmp_path / "linked" / "libs" / "sub" / "train.py").exists()
+
+
+def test_a_locked_worktree_is_no_stray(repo: Repo, tmp_path: Path) -> None:
+    here = Repository.discover(repo.path)
+    linked = add_linked(here, tmp_path / "linked", repo.git("rev-parse", "HEAD"))
+    lock_linked(linked, "at work")
+    (tmp_path / "linked").rename(tmp_path / "seen-elsewhere")
+    drop_strays(here)
+    assert linked.git_dir.is_dir()
+    unlock_linked(linked)
+    drop_strays(here)
+    assert not linked.git_dir.exists()

@@ -109,7 +109,8 @@ class TestCleanRun:
 
     def test_artifacts_and_pointers_to_them(self, guarded: Repo) -> None:
         guarded.write(
-            "make.py", "open('model.bin', 'wb').write(b'weights' * 40000); open('small.pkl', 'wb').write(b'w')\n"
+            "make.py",
+            "open('model.bin', 'wb').write(b'weights' * 40000); open('small.pkl', 'wb').write(b'small weights')\n",
         )
         guarded.write(".gitignore", "*.bin\n*.pkl\n")
         guarded.gittrack(
@@ -131,6 +132,34 @@ class TestCleanRun:
         guarded.git("rm", "-q", "--cached", "model.bin.dvc")
         guarded.git("add", "--force", "small.pkl")
         assert "small.pkl  from" in attempt(guarded, "commit", "-m", "x", code=1)
+
+    def test_what_dvc_is_given_after_the_run(self, guarded: Repo) -> None:
+        guarded.gittrack("init")
+        guarded.write("make.py", "import os; open('model.pkl', 'wb').write(os.urandom(1000))\n")
+        guarded.commit("Make")
+        for value in ("first", "second"):
+            guarded.write("make.py", f"import os; open('model.pkl', 'wb').write(os.urandom(1000))  # {value}\n")
+            guarded.gittrack("run", "--allow-dirty", "--", sys.executable, "make.py")
+            subprocess.run([sys.executable, "-m", "dvc", "-q", "add", "model.pkl"], cwd=guarded.path, check=True)
+            guarded.git("add", "model.pkl.dvc", ".gitignore")
+            assert "model.pkl.dvc  from" in attempt(guarded, "commit", "-m", "x", code=1)
+            attempt(guarded, "commit", "-a", "-m", "x", SKIP="gittrack-clean-run")
+
+    def test_what_went_into_a_run_is_no_result_of_it(self, guarded: Repo) -> None:
+        guarded.write("config.json", '{"depth": 3}')
+        guarded.commit("Config")
+        guarded.write("config.json", '{"depth": 4}')
+        guarded.python(
+            "import gittrack\nwith gittrack.start_run(allow_dirty='tracked') as run:\n    run.log_artifact('config.json')\n"
+        )
+        attempt(guarded, "commit", "-a", "-m", "The code, as it is asked for")
+
+    def test_what_everybody_writes_is_nobodys(self, guarded: Repo) -> None:
+        guarded.write("train.py", "open('a.json', 'w').write('{}')\n")
+        guarded.gittrack("run", "--allow-dirty", "--", sys.executable, "train.py")
+        guarded.write("b.json", "{}")
+        guarded.git("add", "b.json")
+        attempt(guarded, "commit", "-m", "Empty")
 
     def test_a_script_that_starts_its_run_itself(self, guarded: Repo) -> None:
         guarded.python(
@@ -242,14 +271,21 @@ class TestActiveRun:
             )
             assert "  long (" in said
             documented("active-run", said, guarded.gittrack_json("ls")[0]["id"])
-            assert "a merge could" in attempt(guarded, "merge", "--no-edit", "work", code=1)
-            guarded.git("merge", "--abort", check=False)
+            said = attempt(guarded, "merge", "--no-edit", "work", code=1)
+            documented("active-run", said.splitlines()[0])
+            guarded.git("merge", "--abort")
             assert "a rebase could" in attempt(guarded, "rebase", "work", code=1)
-            assert "a cherry-pick" in attempt(guarded, "cherry-pick", "work", code=1)
-            guarded.git("cherry-pick", "--abort", check=False)
+            for command in ("cherry-pick", "revert"):
+                words = ("revert", "--no-edit", "HEAD") if command == "revert" else (command, "work")
+                said = attempt(guarded, *words, code=1)
+                assert f"gittrack-active-run: a {command} has changed files" in said
+                guarded.git(command, "--abort", check=False)
+                guarded.git("reset", "-q", "--hard", before)
             assert guarded.git("rev-parse", "HEAD") == before
             attempt(guarded, "commit", "--allow-empty", "-m", "x", SKIP="gittrack-active-run")
         attempt(guarded, "commit", "--allow-empty", "-m", "After it")
+        warned = " ".join(guarded.gittrack_json("show", "@")["warnings"])
+        assert all(f"a {one} changed files" in warned for one in ("merge", "cherry-pick", "revert"))
 
     def test_a_checkout_is_told_and_kept_in_its_record(self, guarded: Repo) -> None:
         guarded.git("branch", "same")
@@ -260,6 +296,7 @@ class TestActiveRun:
         with active(guarded):
             assert "gittrack" not in attempt(guarded, "switch", "main")
             assert "gittrack" not in attempt(guarded, "switch", "same")
+            assert "gittrack" not in attempt(guarded, "checkout", "--", "train.py")
             said = attempt(guarded, "switch", "work")
             assert "gittrack-active-run: a checkout has changed files" in said
             documented("active-run", said.splitlines()[0])
@@ -277,6 +314,12 @@ class TestActiveRun:
             attempt(guarded, "commit", "--allow-empty", "-m", "Meanwhile")
 
     def test_what_the_run_itself_commits(self, guarded: Repo) -> None:
+        guarded.python(
+            "import gittrack, subprocess\n"
+            "with gittrack.start_run():\n"
+            "    with gittrack.start_run(nested=True):\n"
+            "        subprocess.run(['git', 'commit', '--allow-empty', '-m', 'From a script'], check=True)\n"
+        )
         guarded.gittrack("run", "--", "git", "commit", "--allow-empty", "-m", "From inside")
         assert guarded.git("log", "-1", "--format=%s") == "From inside"
 
@@ -291,10 +334,32 @@ class TestLargeFiles:
         guarded.write("small.bin", bytes(1024))
         guarded.git("add", "--all")
         said = attempt(guarded, "commit", "-m", "x", code=1)
-        assert """git rm --cached -- 'a model'"'"'s.bin' && dvc add -- 'a model'"'"'s.bin'""" in said
+        assert """gittrack init && git rm --cached -- 'a model'"'"'s.bin' && dvc add -- 'a model'"'"'s.bin'""" in said
         assert "small.bin" not in said
         guarded.git("config", "gittrack.guards.large-files", "6MB")
         attempt(guarded, "commit", "-m", "x")
+
+    def test_the_commands_work_where_they_are_pasted(self, guarded: Repo) -> None:
+        guarded.gittrack("init")
+        guarded.commit("Set up")
+        guarded.write("sub/a b.bin", bytes(6_000_000))
+        guarded.git("add", "--all")
+        inside = Repo(guarded.path / "sub")
+        commands = attempt(inside, "commit", "-m", "x", code=1).partition("keep it: ")[2].partition("; or raise")[0]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(["sh", "-c", commands], cwd=inside.path, env={**os.environ, "PATH": path}, check=True)
+        attempt(inside, "commit", "-m", "Behind a pointer")
+        assert guarded.git("status", "--porcelain") == ""
+        guarded.git("mv", "sub/a b.bin.dvc", "sub/c.bin.dvc")
+
+    def test_what_only_moves_is_there_for_ever_already(self, guarded: Repo) -> None:
+        guarded.write("data.bin", bytes(2048))
+        guarded.write(".env", f"TOKEN={TOKEN}\n")
+        guarded.git("add", "--all", "--force")
+        attempt(guarded, "commit", "-m", "x", SKIP="gittrack-secrets")
+        guarded.git("mv", "data.bin", "moved.bin")
+        guarded.git("mv", ".env", ".env.prod")
+        attempt(guarded, "commit", "-m", "Moved", GITTRACK_GUARDS_LARGE_FILES="1KB")
 
     def test_the_limit_may_be_off(self, guarded: Repo) -> None:
         guarded.write("data.csv", bytes(2048))
@@ -338,6 +403,9 @@ class TestSecrets:
             ("conf/db.yml", "url: postgres://user:pa55word@db/runs"),
             ("console.log", "-----BEGIN RSA PRIVATE " + "KEY-----"),
             ("params.yaml", 'password: "correct-horse"'),
+            ("params.yaml", 'db_pass: "hunter22xx"'),
+            ("config.json", '"hub": "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"'),
+            ("conf.yaml", "wandb: 0123456789abcdef0123456789abcdef01234567"),
         ],
     )
     def test_a_credential_is_refused_and_never_shown(self, guarded: Repo, file: str, line: str) -> None:
@@ -416,6 +484,12 @@ class TestPushRuns:
         assert "not on origin yet" in attempt(guarded, "push", "--dry-run", "origin", "main")
         assert "went along to origin" in attempt(guarded, "push", "origin", "main", GITTRACK_GUARDS_PUSH_RUNS="push")
         assert remote.git("for-each-ref", "refs/experiments/")
+        attempt(guarded, "commit", "--allow-empty", "-m", "Nothing new")
+        (guarded.path / "metrics.json").unlink()
+        run_of(guarded, "0.3", "-n", "amended")
+        attempt(guarded, "commit", "--amend", "--allow-empty", "-m", "Said better")
+        assert "default/amended (" in attempt(guarded, "push", "origin", "main", code=1, **refuse)
+        guarded.gittrack("push")
         guarded.git("update-ref", "-d", "refs/remotes/origin/main")
         assert "gittrack" not in attempt(guarded, "push", "origin", "main:again", **refuse)
 
@@ -450,10 +524,26 @@ class TestBadGround:
     def test_a_fault_of_ours_blocks_nothing(self, guarded: Repo) -> None:
         run_of(guarded, "0.5")
         guarded.git("add", "metrics.json")
-        guarded.write(".gittrack/config.yaml", "guards: {large_files: many}\n")
-        said = attempt(guarded, "commit", "-m", "x")
-        assert "gittrack-large-files: could not look, so this is let pass: " in said
-        assert "guards.large_files must be a size" in said
+        (guarded.path / ".git" / "gittrack" / "index.sqlite").unlink()
+        code = (
+            "import sys, gittrack.project\n"
+            "def broken(*_): raise ZeroDivisionError('x')\n"
+            "gittrack.project.Project.makers = broken\n"
+            "from gittrack.hooks.main import main\n"
+            "sys.exit(main(['pre-commit']))\n"
+        )
+        said = guarded.python(code).stderr
+        assert "gittrack-clean-run: could not look, so this is let pass: ZeroDivisionError: x" in said
+
+    def test_a_mistake_in_the_settings_turns_no_guard_off(self, guarded: Repo) -> None:
+        guarded.write(".gittrack/config.yaml", "guards: {push_runs: banana}\n")
+        guarded.write("params.yaml", f"token: {TOKEN}\n")
+        guarded.write("model.bin", bytes(6_000_000))
+        guarded.git("add", "--all")
+        said = attempt(guarded, "commit", "-m", "x", code=1)
+        assert said.count("guards.push_runs must be push, warn, refuse or none") == 1
+        assert "until that is mended guards go by the defaults" in said
+        assert all(f"gittrack-{one}: " in said for one in ("secrets", "large-files"))
 
     def test_half_an_installation_blocks_nothing(self, guarded: Repo) -> None:
         code = "import sys, gittrack.__main__\nsys.modules['gittrack.hooks.main'] = None\ngittrack.__main__.main()\n"
@@ -470,10 +560,11 @@ class TestBadGround:
         assert dirty_run[:8] in attempt(guarded, "commit", "-m", "x", code=1)
 
     def test_names_in_any_bytes(self, guarded: Repo) -> None:
-        guarded.write(os.fsdecode(b"caf\xe9 \n'.bin"), bytes(2048))
+        guarded.write(os.fsdecode(b"caf\xe9 \n\x1b[31m'.bin"), bytes(2048))
         guarded.git("add", "--all")
         said = attempt(guarded, "commit", "-m", "x", code=1, GITTRACK_GUARDS_LARGE_FILES="1KB")
-        assert "caf\\xe9 \\n'.bin" in said
+        assert "caf\\xe9 \\n\\x1b[31m'.bin" in said
+        assert "\x1b" not in said
 
     def test_a_merge_that_stops_is_asked_about_what_is_new_alone(self, guarded: Repo) -> None:
         guarded.write("params.yaml", "lr: 1\n")
@@ -502,6 +593,8 @@ class TestBadGround:
 
     def test_an_unknown_guard_and_a_skipped_one(self, guarded: Repo) -> None:
         said = guarded.gittrack("hooks", "run", "gittrack-nothing", check=False)
+        assert (said.returncode, "knows no guard 'gittrack-nothing'" in said.stderr) == (0, True)
+        said = guarded.gittrack("hooks", "run", "nothing", check=False)
         assert (said.returncode, "there is no guard or hook" in said.stderr) == (2, True)
         guarded.write("params.yaml", f"token: {TOKEN}\n")
         guarded.git("add", "--all")

@@ -307,6 +307,9 @@ def test_a_purge_replaces_a_ledger_as_far_as_the_server_allows(served: Served) -
     served.bare.git("config", "gittrack.guards.ledgers", "grow")
     done = served.jane.gittrack("gc", "--purge", "deep", "--push", "--reason", "a key", check=False)
     assert "a ledger only grows here" in done.stderr
+    # The note alone, under a name of its own, would make every clone forget the run.
+    new = "refs/experiments/_ledger/mallory"
+    assert "was deleted for good" in served.refused(f"{served.jane.git('rev-parse', ledger)}:{new}")
     served.bare.git("config", "--unset", "gittrack.guards.ledgers")
     served.jane.gittrack("gc", "--purge", "--push")
     assert served.bare.git("rev-parse", ledger) == served.jane.git("rev-parse", ledger)

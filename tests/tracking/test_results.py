@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 
-from gittrack.domain.run import short_content
+from gittrack.domain.run import Result, short_content
 from gittrack.git.repository import Repository
 from gittrack.project import Project
 from gittrack.tracking.results import find_results
@@ -34,7 +35,11 @@ def test_only_what_programs_write_since_then(repo: Repo) -> None:
     repo.write("ignored.csv", "x")
     found = find_results(Repository.discover(repo.path), began, frozenset({"scores.txt"}))
     assert set(found) == {"new.csv", "model.PKL", "out/data.dvc", "dvc.lock", "scores.txt"}
-    assert found["new.csv"] == repo.git("hash-object", "new.csv")
+    assert found["new.csv"] == Result(
+        repo.git("hash-object", "new.csv"), hashlib.md5(b"new.csv", usedforsecurity=False).hexdigest()
+    )
+    # What counts most comes first, for a record line has no room for all.
+    assert set(list(found)[:3]) == {"out/data.dvc", "dvc.lock", "scores.txt"}
 
 
 def test_what_is_as_it_was_committed_is_no_result(repo: Repo) -> None:
@@ -53,14 +58,30 @@ def test_the_blob_is_the_one_that_git_would_commit(repo: Repo) -> None:
     repo.write("a.csv", "1\r\n2\r\n")
     found = find_results(Repository.discover(repo.path), 0.0, frozenset())
     repo.git("add", "a.csv")
-    assert found == {"a.csv": repo.git("rev-parse", ":a.csv")}
+    assert found["a.csv"].blob == repo.git("rev-parse", ":a.csv")
+
+
+def test_what_the_run_staged_counts_and_what_a_pointer_stands_for(repo: Repo) -> None:
+    repo.write(".gitignore", "*.pkl\n")
+    repo.write("model.pkl.dvc", "outs: []")
+    repo.commit()
+    began = time.time()
+    repo.write("model.pkl", "weights")
+    repo.write("other.pkl", "ignored, and nobody knows it")
+    repo.write("staged.json", "[1]")
+    repo.git("add", "staged.json")
+    found = find_results(Repository.discover(repo.path), began, frozenset())
+    assert set(found) == {"model.pkl", "staged.json"}
+    assert found["model.pkl"].md5 == hashlib.md5(b"weights", usedforsecurity=False).hexdigest()
 
 
 def test_names_in_any_bytes(repo: Repo) -> None:
     name = os.fsdecode(b"caf\xe9\n.csv")
     repo.write(name, "1")
     found = find_results(Repository.discover(repo.path), 0.0, frozenset())
-    assert found == {"caf\\xe9\n.csv": repo.git("hash-object", "--stdin", input="1")}
+    assert [(name, one.blob) for name, one in found.items()] == [
+        ("caf\\xe9\n.csv", repo.git("hash-object", "--stdin", input="1"))
+    ]
 
 
 def test_record_line_and_index_know_them_and_artifacts_without_a_name(repo: Repo) -> None:
@@ -74,7 +95,7 @@ def test_record_line_and_index_know_them_and_artifacts_without_a_name(repo: Repo
     project = Project.open(repo.path)
     (run,) = project.runs()
     blob, md5 = repo.git("hash-object", "metrics.json"), run.artifact("net").md5
-    assert run.record.results == {
+    assert {name: one.blob for name, one in run.record.results.items()} == {
         name: repo.git("hash-object", name) for name in ("metrics.json", "model.pkl", "net.pkl")
     }
     wanted = [short_content(one) for one in (blob, md5, "f" * 40)]
