@@ -109,7 +109,7 @@ def _hook(guard: Guard) -> dict[str, object]:
 
 def passed(guard: Guard) -> dict[str, object]:
     """Only the name of the message's file is wanted: the framework does not say it otherwise."""
-    return {"pass_filenames": guard.hooks == ("prepare-commit-msg",)}
+    return {"pass_filenames": bool(guard.hooks) and {*guard.hooks} <= {"prepare-commit-msg", "commit-msg"}}
 
 
 def _lines(indent: str) -> list[str]:

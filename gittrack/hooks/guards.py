@@ -41,7 +41,12 @@ GUARDS = (
         "no notebook whose outputs come from an unrecorded run",
     ),
     Guard("gittrack-secrets", ("pre-commit",), "secrets", "nothing that looks like a credential is committed"),
-    Guard("gittrack-trailer", ("prepare-commit-msg",), "trailer", "names the run whose results a commit holds"),
+    Guard(
+        "gittrack-trailer",
+        ("prepare-commit-msg", "commit-msg"),
+        "trailer",
+        "names the run whose results a commit holds",
+    ),
     Guard("gittrack-push-runs", ("pre-push",), "push_runs", "the runs of pushed commits go along"),
     Guard("gittrack-tags", ("pre-push",), "tags", "pushed tags of models are what they say"),
     Guard("gittrack-dirty", (), "dirty", "the tree is as it was committed"),

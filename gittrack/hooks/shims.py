@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gittrack
 from gittrack.hooks.guards import CLIENT_HOOKS
+from gittrack.hooks.trailer import TRAILER
 
 # A hook that was in the folder before lies beside its shim under this name.
 KEPT = ".before-gittrack"
@@ -19,7 +20,6 @@ _SUM = b"# unchanged: "
 # githooks(5). Beyond what we guard, a folder of ours passes on what clients call once for a command.
 PASSED_ON = (
     "applypatch-msg",
-    "commit-msg",
     "post-applypatch",
     "post-commit",
     "post-rewrite",
@@ -64,36 +64,49 @@ def shim(hook: str, former: str | None = None) -> bytes:
             '\tprintf %s "${said%.}" 2>/dev/null | "$before" "$@" || exit\n'
             "fi\n"
             "ask() {\n"
-            '\t[ -n "$said" ] || exec "$@"\n'
-            '\tprintf %s "${said%.}" 2>/dev/null | "$@"\n'
-            "\texit\n"
+            '\tif [ -n "$said" ]; then\n'
+            '\t\tprintf %s "${said%.}" 2>/dev/null | "$@"\n'
+            "\telse\n"
+            '\t\t"$@"\n'
+            "\tfi\n"
             "}\n"
         )
-        ask = "ask"
+        ask = "ask "
     else:
         first = '[ ! -x "$before" ] || "$before" "$@" || exit\n'
         if hook == "prepare-commit-msg":
             # A rebase calls this for every commit that it copies, message and all, and has asked before it began; Python
             # would make it ten times as slow. Where it stopped (stopped-sha), people commit.
             first += 'rebase=${1%/*}/rebase-merge\n[ ! -d "$rebase" ] || [ -e "$rebase/stopped-sha" ] || exit 0\n'
-        ask = "exec"
+        elif hook == "commit-msg":
+            # The one guard that is asked here takes back what it wrote; most messages are none of its matter.
+            first += f"grep -q '^{TRAILER}: ' \"$1\" 2>/dev/null || exit 0\n"
+        ask = ""
     return _signed(
         f"before={before}\n{first}"
         f"python={shlex.quote(sys.executable)}\n"
-        # An environment that was made anew may lack us, and Python would fail with the code of a refusal.
+        # An environment that was made anew may lack us or hold us as we were before the guards, and Python would fail with
+        # the code of a refusal.
         f'if [ -x "$python" ] && [ -f {shlex.quote(_module())} ]; then\n'
-        f'\t{ask} "$python" -P -m gittrack hooks run {hook} "$@"\n'
+        f'\t{ask}"$python" -P -m gittrack hooks run {hook} "$@"\n'
         "elif command -v gittrack >/dev/null; then\n"
-        f'\t{ask} gittrack hooks run {hook} "$@"\n'
-        "fi\n"
-        f'echo "gittrack: nothing guards {hook}, for gittrack is not found; install it, or run '
+        f'\t{ask}gittrack hooks run {hook} "$@"\n'
+        "else\n"
+        f'\techo "gittrack: nothing guards {hook}, for gittrack is not found; install it, or run '
         f"'gittrack hooks install' where it is\" >&2\n"
+        "\texit 0\n"
+        "fi\n"
+        "code=$?\n"
+        # Only a guard's refusal is 1: an older gittrack that knows no guards, or a Python that fails, stops nobody.
+        '[ "$code" -gt 1 ] || exit "$code"\n'
+        f'echo "gittrack: nothing guards {hook}, for gittrack ended with code $code; update it, or run '
+        f"'gittrack hooks install' where it is newer\" >&2\n"
         "exit 0\n"
     )
 
 
 def _module() -> str:
-    return str(Path(gittrack.__file__).with_name("__main__.py"))
+    return str(Path(gittrack.__file__).parent / "hooks" / "main.py")
 
 
 def _signed(body: str) -> bytes:

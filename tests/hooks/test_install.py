@@ -315,15 +315,16 @@ def calls(lines: list[str]) -> list[str]:
 
 
 def work(repo: Repo, tmp_path: Path) -> None:
-    """A commit, a merge, a rebase and a push."""
+    """A commit, a merge, a rebase and a push; only of a message with our line commit-msg asks us."""
+    line = "\n\nGittrack-Run: 1"
     repo.git("checkout", "--quiet", "-b", "side")
     repo.write("side.py", "1")
-    repo.commit("Side")
+    repo.commit("Side" + line)
     repo.git("checkout", "--quiet", "main")
-    repo.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
+    repo.git("merge", "--quiet", "--no-ff", "-m", "Merged" + line, "side")
     repo.git("checkout", "--quiet", "-b", "other", "HEAD~1")
     repo.write("other.py", "1")
-    repo.commit("Other")
+    repo.commit("Other" + line)
     repo.git("rebase", "--quiet", "main")
     repo.git("push", "--quiet", str(tmp_path / "there.git"), "other", "main")
 
@@ -413,6 +414,44 @@ def test_without_gittrack_everything_passes_with_a_line(
     assert record() == ["path hooks run pre-commit", "path hooks run prepare-commit-msg .git/COMMIT_EDITMSG message"]
 
 
+def test_only_a_refusal_stops(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Callable[[], list[str]]
+) -> None:
+    hooks = repo.path / ".git" / "hooks"
+    executable(hooks / "pre-push", "#!/bin/sh\n")
+    install(Repository.discover(repo.path))
+    repo.git("init", "--quiet", str(tmp_path / "other"))
+    for hook in [*(hooks / one for one in CLIENT_HOOKS), *(ROOT / "hooks" / one for one in CLIENT_HOOKS)]:
+        for program in (Path(sys.executable), tmp_path / "bin" / "gittrack"):
+            executable(program, "#!/bin/sh\nexit $CODE\n")
+        message = repo.write(".git/message", "Gittrack-Run: 1\n")
+        for code in (0, 1, 2, 127, 137):
+            done = subprocess.run(
+                [hook, message],
+                cwd=repo.path if hook.parent == hooks else tmp_path / "other",
+                input="a\n",
+                env={**os.environ, "CODE": str(code), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == (code == 1)
+            lines = done.stderr.splitlines()
+            assert len(lines) == (code > 1)
+            if code > 1:
+                assert lines[0].startswith(
+                    f"gittrack: nothing guards {hook.name}, for gittrack ended with code {code}; "
+                )
+
+    # One that has no guards yet is not asked.
+    monkeypatch.setattr("gittrack.__file__", str(tmp_path / "older" / "__init__.py"))
+    executable(tmp_path / "older" / "__main__.py", "")
+    install(Repository.discover(repo.path))
+    executable(Path(sys.executable), "#!/bin/sh\nexit 1\n")
+    done = subprocess.run([hooks / "pre-commit"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr[:60]) == (0, b"gittrack: nothing guards pre-commit, for gittrack is not fou")
+
+
 def test_the_real_program_is_called(repo: Repo) -> None:
     repo.gittrack("hooks", "install")
     done = subprocess.run(
@@ -459,6 +498,7 @@ def test_a_detour_passes_everything_on(
     repo: Repo, record: Callable[[], list[str]], sealed_home: Path, tmp_path: Path
 ) -> None:
     folder = sealed_home / "all hooks"
+    executable(folder / "applypatch-msg", FORMER)
     executable(folder / "commit-msg", FORMER)
     executable(folder / "post-index-change", FORMER)
     repo.git("config", "--global", "core.hooksPath", "~/all hooks")
@@ -562,6 +602,32 @@ def test_who_removes_our_folder_is_not_left_with_shims(
         assert repo.git("config", "core.hooksPath", check=False) == ""
 
 
+def test_a_hook_that_looks_at_its_name_keeps_it_by_a_detour(
+    repo: Repo, tmp_path: Path, record: Callable[[], list[str]]
+) -> None:
+    hooks = repo.path / ".git" / "hooks"
+    executable(hooks / "helper", FORMER)
+    for hook in ("pre-commit", "post-commit"):
+        executable(hooks / hook, 'echo "${0##*/}" >>"$RECORD"\n[ -x "$(dirname "$0")/helper" ]\n')
+    before = snapshot(repo.path)
+    page = (ROOT / "docs" / "guide" / "hooks.md").read_text()
+    command = 'git config core.hooksPath "$(git rev-parse --path-format=absolute --git-common-dir)/hooks"'
+    assert command in page
+    subprocess.run(command, shell=True, cwd=repo.path, check=True)
+    place = Repository.discover(repo.path)
+    install(place)
+    assert look(place).way == "detour"
+    repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
+    for clone in (repo, Repo(tmp_path / "linked")):
+        record()
+        clone.git("commit", "--quiet", "--allow-empty", "-m", "x")
+        names = [line for line in record() if not line.startswith("ours")]
+        assert names == ["pre-commit", "post-commit"]
+    uninstall(place)
+    repo.git("config", "--unset", "core.hooksPath")
+    assert {name: before[name] for name in before if name.startswith(str(hooks))} == snapshot(hooks)
+
+
 # --- what may not be written, and what others did meanwhile
 
 
@@ -658,7 +724,8 @@ def test_the_hooks_beside_the_sources_are_one_script(
     repo.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
     record()
     Repo(tmp_path / "linked").git("commit", "--quiet", "--allow-empty", "-m", "x")
-    assert [line.split(" ")[0] for line in record()] == ["pre-commit", "ours", "prepare-commit-msg", "ours"]
+    names = [line.split(" ")[0] for line in record()]
+    assert names == ["pre-commit", "ours", "prepare-commit-msg", "ours", "commit-msg"]
 
     # Somebody who links to them from the hooks folder too.
     hook = repo.path / ".git" / "hooks" / "pre-commit"
@@ -666,7 +733,15 @@ def test_the_hooks_beside_the_sources_are_one_script(
     hook.symlink_to(ROOT / "hooks" / "pre-commit")
     (repo.path / ".git" / "hooks" / "prepare-commit-msg").unlink()
     repo.git("commit", "--quiet", "--allow-empty", "-m", "x")
-    assert [line.split(" ")[0] for line in record()] == ["ours", "ours"]
+    assert [line.split(" ")[0] for line in record()] == ["ours", "ours", "commit-msg"]
+
+    # Copied there, and found by those who move a hook and come in its place.
+    for name, asked in (("pre-commit.before-gittrack", []), ("pre-commit.legacy", ["ours"])):
+        shutil.copy(ROOT / "hooks" / "pre-commit", hook.with_name(name))
+        hook.unlink(missing_ok=True)
+        executable(hook, f'#!/bin/sh\nexec "${{0%/*}}/{name}"\n')
+        subprocess.run([hook], cwd=repo.path, timeout=60, check=True)
+        assert [line.split(" ")[0] for line in record()] == asked
 
     assert look(Repository.discover(repo.path)).way == "scripts"
     said = install(Repository.discover(repo.path))
