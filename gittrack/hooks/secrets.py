@@ -98,7 +98,8 @@ def _find(
         from detect_secrets.core.scan import scan_file
         from detect_secrets.settings import transient_settings
 
-        names = [str(one.__name__) for one in get_mapping_from_secret_type_to_class().values()]
+        known: Mapping[str, type] = get_mapping_from_secret_type_to_class()
+        names = [one.__name__ for one in known.values()]
         with transient_settings({"plugins_used": [{"name": name} for name in names if name not in _LEFT_OUT]}):
             for at, (one, fresh) in enumerate(suspect.items()):
                 place = Path(folder) / str(at) / PurePosixPath(one.name).name

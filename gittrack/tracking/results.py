@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from gittrack.domain.run import Result
 from gittrack.git.repository import Repository
-from gittrack.git.worktree import blob_ids, changed_files, files_named
+from gittrack.git.worktree import blob_ids, changed_files, tracked_like
 
 # Code is written by people, also while a run is at work; these are what programs write.
 RESULT_SUFFIXES = frozenset(
@@ -40,8 +40,8 @@ def is_result(path: str, named: Collection[str] = ()) -> bool:
     return path in named or pure.name in _RESULT_NAMES or pure.suffix.lower() in RESULT_SUFFIXES
 
 
-def find_results(repository: Repository, since: float, named: Collection[str], code: str = "HEAD") -> dict[str, Result]:
-    """What was written since a time (seconds since the epoch) and differs from a commit, by path; what counts most comes first.
+def find_results(repository: Repository, since: float, named: Collection[str]) -> dict[str, Result]:
+    """What was written since a time (seconds since the epoch) and differs from HEAD, by path; what counts most comes first.
 
     Ignored files count where a pointer stands for them. At most the newest 200, none above 32 MB, 256 MB in all. Raises
     GitFailed, OSError.
@@ -49,9 +49,12 @@ def find_results(repository: Repository, since: float, named: Collection[str], c
     root = repository.root
     if root is None:
         return {}
-    names, pointers = changed_files(repository, code), files_named(repository, f"*{_POINTER}")
+    names = changed_files(repository)
+    pointers = {one for one in names if one.endswith(_POINTER)}
+    if (root / ".dvc").is_dir():
+        pointers.update(tracked_like(repository, f"*{_POINTER}"))
     found: list[tuple[bool, float, int, str]] = []
-    for name in dict.fromkeys([*names, *(one.removesuffix(_POINTER) for one in pointers)]):
+    for name in {*names, *(one.removesuffix(_POINTER) for one in pointers)}:
         if not is_result(name, named) and f"{name}{_POINTER}" not in pointers:
             continue
         try:

@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gittrack.capture.code import capture_code
@@ -193,7 +192,7 @@ class _Starter:
         if rank:
             return
         log_plan(run, plan)
-        self._watch(run, code)
+        self._watch(run)
         if code.dirty:
             self._tell_dirty(run, code)
 
@@ -376,14 +375,14 @@ class _Starter:
         except OSError:
             return "."
 
-    def _watch(self, run: ActiveRun, code: CodeCapture) -> None:
+    def _watch(self, run: ActiveRun) -> None:
         """Environment, utilisation and console; what cannot be watched is told and holds nobody up."""
-        parts: dict[str, Callable[[ActiveRun], None]] = {
+        parts = {
             "the environment": self._watch_environment,
             "the utilisation": self._watch_utilisation,
             "the console": self._watch_console,
             "what it reads": self._watch_inputs,
-            "what it leaves in files": partial(self._watch_results, code),
+            "what it leaves in files": self._watch_results,
         }
         for what, begin in parts.items():
             try:
@@ -446,7 +445,7 @@ class _Starter:
 
         run.at_finish(at_end)
 
-    def _watch_results(self, code: CodeCapture, run: ActiveRun) -> None:
+    def _watch_results(self, run: ActiveRun) -> None:
         if self.repository.root is None:
             return
         named = frozenset(self.settings.metrics.files)
@@ -455,7 +454,7 @@ class _Starter:
             from gittrack.tracking.results import find_results
 
             try:
-                found = find_results(self.repository, self.now, named, code.captured)
+                found = find_results(self.repository, self.now, named)
             except (GittrackError, OSError) as error:
                 run.warn(f"which files the run left is not recorded ({error})")
                 return

@@ -64,6 +64,7 @@ def test_the_blob_is_the_one_that_git_would_commit(repo: Repo) -> None:
 def test_what_the_run_staged_counts_and_what_a_pointer_stands_for(repo: Repo) -> None:
     repo.write(".gitignore", "*.pkl\n")
     repo.write("model.pkl.dvc", "outs: []")
+    (repo.path / ".dvc").mkdir()
     repo.commit()
     began = time.time()
     repo.write("model.pkl", "weights")
