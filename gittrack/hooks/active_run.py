@@ -39,7 +39,8 @@ def check(call: Call) -> Verdict:
     runs = tuple(f"{first_start(one).get('name', 'a run')} ({one.run_id[:8]})" for one in active)
     if call.hook in _AFTERWARDS:
         return _told(active, runs, _AFTERWARDS[call.hook])
-    command = _command() if call.hook in ("pre-merge-commit", "prepare-commit-msg") else ""
+    # The framework does not say which of the hooks that come before a commit it is in.
+    command = _command() if call.hook != "pre-rebase" else ""
     if command in _IN_BETWEEN:
         what, back = _IN_BETWEEN[command]
         _told(active, runs, what)
