@@ -193,17 +193,10 @@ def untracked_files(repository: Repository) -> list[str]:
     return [os.fsdecode(name) for name in out.split(b"\0") if name]
 
 
-def changed_files(repository: Repository) -> list[str]:
-    """Files that differ from HEAD, staged or not, and untracked ones that are not ignored; without those that are gone."""
-    options = ("--porcelain", "-z", "--untracked-files=all", "--no-renames", *_SHOW_ALL)
-    items = repository.git("status", *options).split(b"\0")
-    return [os.fsdecode(one[3:]) for one in items if one and b"D" not in one[:2]]
-
-
-def tracked_like(repository: Repository, pattern: str) -> list[str]:
-    """Tracked files whose path matches one of git's patterns."""
-    out = repository.git("ls-files", "-z", "--", pattern)
-    return [os.fsdecode(name) for name in out.split(b"\0") if name]
+def files_like(repository: Repository, patterns: Sequence[str]) -> list[str]:
+    """Files that match one of git's pathspecs, tracked or not, but not ignored; none is looked at, so that many cost little."""
+    out = repository.git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns)
+    return list(dict.fromkeys(os.fsdecode(name) for name in out.split(b"\0") if name))
 
 
 def blob_ids(repository: Repository, names: Sequence[str]) -> dict[str, str]:
