@@ -394,6 +394,17 @@ class TestNotebooks:
         assert outputs_size(data) == 0
 
 
+class TestDirty:
+    def test_by_hand_and_in_a_ci(self, guarded: Repo) -> None:
+        assert guarded.gittrack("hooks", "run", "gittrack-dirty").stderr == ""
+        guarded.write("train.py", "changed")
+        said = guarded.gittrack("hooks", "run", "gittrack-dirty", check=False)
+        assert said.returncode == 1
+        documented("dirty", said.stderr)
+        guarded.git("update-index", "--assume-unchanged", "train.py")
+        assert guarded.gittrack("hooks", "run", "gittrack-dirty", check=False).returncode == 1
+
+
 class TestSecrets:
     @pytest.mark.parametrize(
         ("file", "line"),
