@@ -113,6 +113,7 @@ class Isolated:
         """Name what the command wrote and nobody kept, before it goes."""
         root = self.repository.root
         assert root is not None
+        self._tell_commit(run)
         try:
             found = set(untracked_in(self.repository))
             events = peek(run.folder).events
@@ -126,6 +127,17 @@ class Isolated:
             run.warn(
                 f"{few_words(lost)} {'is' if len(lost) == 1 else 'are'} gone with the isolated folder, neither logged as "
                 "artifacts nor named by --output"
+            )
+
+    def _tell_commit(self, run: ActiveRun) -> None:
+        head = self.repository.resolve("HEAD")
+        if head in (None, self.code.captured):
+            return
+        on_branch = self.repository.run("symbolic-ref", "--quiet", "HEAD", check=False).returncode == 0
+        if not on_branch:
+            run.warn(
+                f"the command committed {str(head)[:12]} in the isolated folder, and no branch holds it; "
+                f"'git branch NAME {str(head)[:12]}' keeps it"
             )
 
 

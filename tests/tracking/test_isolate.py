@@ -444,3 +444,10 @@ def test_a_place_where_nothing_can_be_made(repo: Repo) -> None:
     assert done.returncode == 1
     assert "there can be no isolated run in /proc/none" in done.stderr
     assert repo.gittrack_json("ls") == []
+
+
+def test_what_is_committed_inside_is_told(repo: Repo) -> None:
+    said = run(repo, "--", "git", "commit", "--quiet", "--allow-empty", "-m", "From inside").stderr
+    commit = said.partition("'git branch NAME ")[2].partition("'")[0]
+    assert repo.git("log", "-1", "--format=%s", commit) == "From inside"
+    assert "git branch NAME" not in run(repo, "--", "git", "switch", "--quiet", "-c", "kept").stderr
