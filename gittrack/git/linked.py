@@ -149,7 +149,7 @@ def untracked_in(linked: Repository) -> list[str]:
     return [os.fsdecode(name) for name in listed.split(b"\0") if name]
 
 
-def files_like(linked: Repository, *patterns: str) -> list[str]:
+def tracked_like(linked: Repository, *patterns: str) -> list[str]:
     """Tracked files of which the path matches one of git's patterns."""
     return [os.fsdecode(name) for name in _git(linked, "ls-files", "-z", "--", *patterns).split(b"\0") if name]
 

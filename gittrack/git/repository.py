@@ -285,6 +285,11 @@ def _one_object(out: IO[bytes], name: str) -> tuple[str, str, bytes] | None:
     return (name, words[1].decode("ascii"), data[:-1]) if len(data) == size + 1 else None
 
 
+def id_or_none(word: str) -> str | None:
+    """An object's id as git says it; None for the zeros that stand for no object."""
+    return word if word.strip("0") else None
+
+
 def current_folder() -> str:
     try:
         return os.getcwd()

@@ -38,12 +38,18 @@ def check(call: Call) -> Verdict:
         return PASSED
     runs = tuple(f"{first_start(one).get('name', 'a run')} ({one.run_id[:8]})" for one in active)
     if call.hook in _AFTERWARDS:
-        return _told(active, runs, _AFTERWARDS[call.hook])
+        what = _AFTERWARDS[call.hook]
+        _record(active, what)
+        note = (
+            f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, which may have read some of them as they "
+            "were and some as they are; do not trust it, and start such runs with 'gittrack run --isolated'"
+        )
+        return Verdict(notes=(note,), listing=runs)
     # The framework does not say which of the hooks that come before a commit it is in.
     command = _command() if call.hook != "pre-rebase" else ""
     if command in _IN_BETWEEN:
         what, back = _IN_BETWEEN[command]
-        _told(active, runs, what)
+        _record(active, what)
         text = (
             f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, and is not committed; take it back ({back}), do "
             "not trust the run, and start such runs with 'gittrack run --isolated'"
@@ -58,16 +64,6 @@ def check(call: Call) -> Verdict:
         "('gittrack status'), or start such runs with 'gittrack run --isolated'"
     )
     return Verdict((text,), listing=runs)
-
-
-def _told(active: Sequence[RunFolder], runs: tuple[str, ...], what: str) -> Verdict:
-    for one in active:
-        _tell(one, f"{what} changed files of its worktree while it ran")
-    note = (
-        f"{what} has changed files under {_counted(runs, 'that is', 'that are')}, which may have read some of them as they "
-        "were and some as they are; do not trust it, and start such runs with 'gittrack run --isolated'"
-    )
-    return Verdict(notes=(note,), listing=runs)
 
 
 def _is_from_within(folder: RunFolder) -> bool:
@@ -87,21 +83,38 @@ def _command() -> str:
 
     try:
         for process in psutil.Process().parents():
-            words = process.cmdline()
-            if words and os.path.basename(words[0]) == "git":
-                return next((word for word in words[1:] if word in _IN_BETWEEN), "")
+            program, *words = process.cmdline() or [""]
+            if os.path.basename(program) == "git":
+                return command_of(words)
     except psutil.Error:
         pass
     return ""
 
 
-def _tell(folder: RunFolder, text: str) -> None:
-    """Into the run's record, where who trusts it later reads it."""
+# Options of git itself that take the next word; the others bring their value, or have none (git(1)).
+_WITH_VALUE = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env")
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The command among git's arguments; what comes after it may be called like another one."""
+    rest = iter(words)
+    for word in rest:
+        if word in _WITH_VALUE:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def _record(active: Sequence[RunFolder], what: str) -> None:
+    """Into the runs' records, where who trusts them later reads it."""
     from gittrack.live.journal import Journal
 
-    journal = Journal(folder.path / f"journal-hook-{os.getpid()}", lambda _: None)
-    journal.event({"op": "warning", "time": time.time(), "text": text})
-    journal.close()
+    for one in active:
+        journal = Journal(one.path / f"journal-hook-{os.getpid()}", lambda _: None)
+        text = f"{what} changed files of its worktree while it ran"
+        journal.event({"op": "warning", "time": time.time(), "text": text})
+        journal.close()
 
 
 def _may_be_active(call: Call) -> bool:

@@ -107,7 +107,7 @@ def _keep(path: Path, kept: Path) -> None:
     try:
         os.link(path, kept, follow_symlinks=False)
     except (OSError, NotImplementedError):
-        # A folder, or a file system without links.
+        # A folder, a file system without links, or a system that links only what a link leads to.
         os.rename(path, kept)
 
 

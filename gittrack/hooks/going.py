@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gittrack.git.repository import id_or_none
 from gittrack.hooks.call import Call
 
 
@@ -29,7 +30,7 @@ def refs_going(call: Call) -> Iterator[Going]:
         words = line.split(b" ")
         if len(words) == 4:
             _, new, ref, old = (os.fsdecode(one) for one in words)
-            yield Going(ref, new if new.strip("0") else None, old if old.strip("0") else None)
+            yield Going(ref, id_or_none(new), id_or_none(old))
 
 
 def remote_of(call: Call) -> str:

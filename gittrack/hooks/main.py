@@ -71,8 +71,6 @@ def _ask(guard: Guard, call: Call) -> int:
     """One guard's exit code; its own faults let pass, but on a server."""
     try:
         verdict: Verdict = import_module(f"gittrack.hooks.{guard.module}").check(call)
-    except KeyboardInterrupt:
-        raise
     except Exception as error:
         _say(_at_fault(guard.name, error, closed=guard.closed))
         return _REFUSED if guard.closed else 0

@@ -6,17 +6,13 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from gittrack.hooks.call import Call, Staged, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 # Where values of a run's surroundings are written down; code has linters of its own.
 _PATTERNS = (

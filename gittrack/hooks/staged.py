@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from gittrack.git.repository import Repository
+from gittrack.git.repository import Repository, id_or_none
 from gittrack.hooks.call import Staged
-
-_SUBMODULE = "160000"
 
 
 def staged_against(repository: Repository, revision: str) -> list[Staged]:
@@ -25,9 +23,5 @@ def staged_against(repository: Repository, revision: str) -> list[Staged]:
     items = done.stdout.split(b"\0")
     for about, path in zip(items[::2], items[1::2], strict=False):
         _, mode, before, blob, _status = about.decode("ascii").lstrip(":").split(" ")
-        found.append(Staged(path, mode, _there(blob), _there(before)))
+        found.append(Staged(path, mode, id_or_none(blob), id_or_none(before)))
     return found
-
-
-def _there(object_id: str) -> str | None:
-    return object_id if object_id.strip("0") else None

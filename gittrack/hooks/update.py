@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gittrack.errors import CorruptRecord, FormatTooNew, GitFailed, RepositoryError, UsageError
+from gittrack.git.repository import id_or_none
 from gittrack.hooks.call import PASSED, Call, Verdict
 from gittrack.ledger import layout
 from gittrack.registry.tagname import SEQUENCE, TAGS, looks_like_tag, parse_sequence, parse_tag, sequence_ref
@@ -30,12 +31,8 @@ def check(call: Call) -> Verdict:
     if len(call.words) != 3:
         raise UsageError("git calls the update hook with a ref and two objects; copy hooks/update as it is")
     ref, old, new = call.words
-    why = _refusal(call, ref, _there(old), _there(new))
+    why = _refusal(call, ref, id_or_none(old), id_or_none(new))
     return Verdict(refusals=(f"{ref}: {why}",)) if why else PASSED
-
-
-def _there(object_id: str) -> str | None:
-    return object_id if object_id.strip("0") else None
 
 
 def _refusal(call: Call, ref: str, old: str | None, new: str | None) -> str:
@@ -168,7 +165,7 @@ def _changed_in_this_push(call: Call, tip: str | None) -> tuple[str | None] | No
         push, new, old = (call.repository.home / _BEFORE).read_text(encoding="ascii").split()
     except (OSError, ValueError):
         return None
-    return (_there(old),) if tip == new and push == call.environ.get(PUSH) else None
+    return (id_or_none(old),) if tip == new and push == call.environ.get(PUSH) else None
 
 
 def _note_admitted(call: Call, events: Sequence[Event]) -> None:

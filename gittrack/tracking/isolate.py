@@ -18,7 +18,7 @@ from gittrack.capture.identity import signature
 from gittrack.capture.opens import few_words
 from gittrack.domain.run import CodeCapture
 from gittrack.errors import GitFailed, RepositoryError, UsageError
-from gittrack.git.linked import files_like, untracked_in
+from gittrack.git.linked import tracked_like, untracked_in
 from gittrack.git.repository import Repository, current_folder
 from gittrack.live.tail import peek
 from gittrack.settings import Settings
@@ -374,7 +374,7 @@ class _Moved:
                 use_cache_of(self.top, self.root, find_places(self.repository.common_dir, self.root).cache)
             except (OSError, SyntaxError, UnicodeError) as error:  # configobj's mistakes are SyntaxErrors
                 made.warnings.append(f"DVC's settings cannot be had in the isolated folder ({error})")
-        names = files_like(self.linked, "*.dvc", "*dvc.lock")
+        names = tracked_like(self.linked, "*.dvc", "*dvc.lock")
         pointers = [one for one in names if one.endswith(".dvc") or os.path.basename(one) == "dvc.lock"]
         if not pointers:
             return

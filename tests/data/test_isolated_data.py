@@ -90,6 +90,7 @@ def tree(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another worktree, with a large file; nothing is small enough to be copied."""
     bench.track("data.csv", large("d"))
     bench.repo.git("worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
+    # Root gets copies of the first 256 MB, and no test writes as much.
     monkeypatch.setattr(placing, "_MOST_COPIED", 0)
     return tmp_path / "tree"
 
@@ -111,6 +112,7 @@ def test_large_data_are_linked(bench: Bench, tree: Path) -> None:
 def test_who_may_write_to_everything_gets_a_copy(bench: Bench, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("anybody but root is kept out by the mode")
+    # The fixture lets nothing be copied.
     monkeypatch.setattr(placing, "_MOST_COPIED", 1 << 20)
     placed = place_data(bench.store, tree, ["data.csv.dvc"])
     assert placed.watched == []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.hooks.active_run import command_of
 from gittrack.hooks.guards import CLIENT_HOOKS
 from gittrack.hooks.notebooks import outputs_size
 from tests.helpers import Repo, wait_until
@@ -265,7 +266,8 @@ class TestActiveRun:
         guarded.commit("More")
         before = guarded.git("rev-parse", "HEAD")
         with active(guarded):
-            said = attempt(guarded, "commit", "--allow-empty", "-m", "x", code=1)
+            # A message is no command.
+            said = attempt(guarded, "commit", "--allow-empty", "-m", "merge", code=1)
             assert said.startswith(
                 "gittrack-active-run: a run is active in this worktree, and a commit could change files"
             )
@@ -301,6 +303,19 @@ class TestActiveRun:
             assert "gittrack-active-run: a checkout has changed files" in said
             documented("active-run", said.splitlines()[0])
         assert any("a checkout changed files" in one for one in guarded.gittrack_json("show", "@")["warnings"])
+
+    @pytest.mark.parametrize(
+        ("words", "command"),
+        [
+            ("commit -m merge", "commit"),
+            ("-C revert -c alias.x=merge commit", "commit"),
+            ("--git-dir=merge --no-pager cherry-pick revert", "cherry-pick"),
+            ("--work-tree merge revert HEAD", "revert"),
+            ("--version", ""),
+        ],
+    )
+    def test_the_command_among_gits_words(self, words: str, command: str) -> None:
+        assert command_of(words.split()) == command
 
     def test_another_worktree_is_free(self, guarded: Repo, tmp_path: Path) -> None:
         guarded.git("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "linked")
