@@ -15,7 +15,7 @@ def hooks() -> None:
     """Guards that git calls before it commits, merges, rebases or pushes."""
 
 
-@hooks.command()
+@hooks.command(short_help="let git call the guards in this clone")
 @click.pass_obj
 def install(app: App) -> None:
     """Let git call the guards in this clone, after the hooks that are there. Safe to repeat."""
@@ -26,7 +26,7 @@ def install(app: App) -> None:
         app.console.line(escape(line))
 
 
-@hooks.command()
+@hooks.command(short_help="put the hooks back as they were")
 @click.pass_obj
 def uninstall(app: App) -> None:
     """Put the hooks of this clone back as they were before 'install'."""
@@ -37,7 +37,9 @@ def uninstall(app: App) -> None:
         app.console.line(escape(line))
 
 
-@hooks.command(context_settings={"ignore_unknown_options": True})
+@hooks.command(
+    context_settings={"ignore_unknown_options": True}, short_help="ask one guard, or those of one of git's hooks"
+)
 @click.argument("name", metavar="NAME")
 @click.argument("arguments", metavar="[ARGUMENT...]", nargs=-1, type=click.UNPROCESSED)
 def run(name: str, arguments: tuple[str, ...]) -> None:
@@ -50,7 +52,7 @@ def run(name: str, arguments: tuple[str, ...]) -> None:
     raise click.exceptions.Exit(main([name, *arguments]))
 
 
-@hooks.command()
+@hooks.command(short_help="the guards, and whether git calls them here")
 @json_option
 @click.pass_obj
 def ls(app: App, as_json: bool) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gittrack.project import Project
 
 DEFECT, INTERRUPTED = 3, 130
+# Since click 8.2; before, it printed the help by itself.
+_HELP: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 # Command -> module and attribute, in the order in which `gittrack -h` shows them.
 SECTIONS: dict[str, dict[str, str]] = {
@@ -161,6 +163,10 @@ def report_error(error: BaseException, arguments: Sequence[str]) -> int:
             return error.code if isinstance(error.code, int) else 1
         case KeyboardInterrupt() | click.Abort():
             return INTERRUPTED
+        case click.UsageError() if isinstance(error, _HELP):
+            # A group without a command: click's message is the whole help, and no sentence.
+            console.note(error.format_message())
+            return error.exit_code
         case click.ClickException():
             console.error(_sentence(error))
             return error.exit_code

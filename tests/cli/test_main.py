@@ -224,3 +224,11 @@ def test_words_complete_in_the_shell(three: Desk) -> None:
     assert completed("show", "s") == ["slow"]
     assert completed("ls", "-e", "d") == ["digits"]
     assert completed("ls", "--col") == ["--columns"]
+
+
+@pytest.mark.parametrize("group", ["artifact", "hooks", "model"])
+def test_a_group_alone_says_what_there_is_and_nothing_else(desk: Desk, group: str) -> None:
+    done = desk.repo.gittrack(group, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Usage: gittrack {group} ")
+    assert done.stderr.rstrip() == desk.repo.gittrack(group, "-h").stdout.rstrip()
